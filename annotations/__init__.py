@@ -1,0 +1,1 @@
+"""What readers said about radiographs, and where it is kept."""

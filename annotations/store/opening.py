@@ -1,0 +1,99 @@
+"""Opening a database file: make it, bring it up to date, and refuse what cannot be trusted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+from annotations.errors import AnnotationError, DamagedWorkspace, WorkspaceError
+from annotations.store.connection import Connections, connect, immediate, translate
+from annotations.store.schema import APPLICATION_ID, SCHEMA_VERSION
+from annotations.store.triggers import trigger_problems
+
+
+def open_database(database: Path) -> Connections:
+    """Connections to a database that is sound, up to date and has its triggers.
+
+    Raises:
+        DamagedWorkspace: If SQLite finds damage or a trigger is missing or changed.
+        WorkspaceError: If the file is no database of ours, or a newer version wrote it.
+        StoreError: If the file cannot be made or opened.
+    """
+    try:
+        _create_file(database)
+        with contextlib.closing(connect(database)) as connection:
+            _check_sound(connection, database)
+            _check_ours(connection, database)
+            _migrate(connection, database)
+            problems = trigger_problems(connection)
+    except sqlite3.Error as error:
+        raise _with_backup(translate(error, database), database) from error
+    except OSError as error:
+        raise WorkspaceError(f"{database} cannot be made: {error.strerror}") from error
+    if problems:
+        raise _with_backup(
+            DamagedWorkspace(f"the database {database} lost its protection: {problems[0]}"),
+            database,
+        )
+    return Connections(database)
+
+
+def _create_file(database: Path) -> None:
+    # SQLite gives the journal the mode of the database, so 600 here covers both.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(database, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _check_sound(connection: sqlite3.Connection, database: Path) -> None:
+    problems = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
+    if problems != ["ok"]:
+        raise _with_backup(
+            DamagedWorkspace(
+                f"the database {database} is damaged ({'; '.join(problems)}); it was left as it is"
+            ),
+            database,
+        )
+
+
+def _check_ours(connection: sqlite3.Connection, database: Path) -> None:
+    # One transaction: another process may be making the tables right now.
+    connection.execute("BEGIN")
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    connection.execute("ROLLBACK")
+    if application_id != APPLICATION_ID and (application_id or tables):
+        raise WorkspaceError(
+            f"{database} is an SQLite database of another program; expected one made by this tool"
+        )
+
+
+def _migrate(connection: sqlite3.Connection, database: Path) -> None:
+    if _version(connection, database) == SCHEMA_VERSION:
+        return
+    # Imported here: sqlite-utils brings pandas along, 2 s that an up-to-date database can spare.
+    from annotations.store.migrations import apply_migrations
+
+    with immediate(connection):
+        # Asked again: another process may have migrated while this one waited.
+        if _version(connection, database) < SCHEMA_VERSION:
+            apply_migrations(connection, database.name)
+
+
+def _version(connection: sqlite3.Connection, database: Path) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        raise WorkspaceError(
+            f"the database {database} was written by a newer version of this tool (schema "
+            f"{version}, this version knows {SCHEMA_VERSION}); update the tool to open it"
+        )
+    return version
+
+
+def _with_backup(error: AnnotationError, database: Path) -> AnnotationError:
+    """The same error, naming the newest backup where there is one."""
+    backups = sorted((database.parent / "backups").glob("*.sqlite"))
+    if not isinstance(error, DamagedWorkspace) or not backups:
+        return error
+    return DamagedWorkspace(f"{error}; the newest backup is {backups[-1]}")

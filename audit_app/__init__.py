@@ -1,0 +1,1 @@
+"""The product: reading, comparing and auditing; the only package that knows the other two."""

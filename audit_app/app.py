@@ -1,0 +1,175 @@
+"""The page: its tabs, its look, its routes. Importing this loads no model library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import gradio as gr
+from starlette.routing import BaseRoute
+
+from audit_app.comparison import Selection
+from audit_app.handlers import handler
+from audit_app.reports.routes import build_report_routes
+from audit_app.services import Services
+from audit_app.serving import Look, RunningApp, serve
+from audit_app.session import Visitor
+from audit_app.tabs.audit import AuditTab, build_audit_tab, fill_audit, selection_of_row
+from audit_app.tabs.compare import (
+    CompareTab,
+    build_compare_tab,
+    fill_choices,
+    parse_selection,
+    show_selection,
+)
+from audit_app.tabs.data import DataTab, build_data_tab, fill_data
+from audit_app.tabs.read import build_read_tab
+from audit_app.viewer.routes import build_routes
+
+STYLE: Final = Path(__file__).parent / "app.css"
+PRIVATE: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden"}
+TITLE: Final = "Saliency Audit"
+SYNTHETIC: Final = "Synthetic pictures and a synthetic reader. "
+NOT_CLINICAL: Final = "A research tool. Not for clinical use."
+# Gradio takes its dark look from the class on the body.
+DARK: Final = "() => document.body.classList.add('dark')"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything that is served."""
+
+    demo: gr.Blocks
+    routes: list[BaseRoute]
+    look: Look
+
+
+@dataclass(frozen=True, slots=True)
+class _Tabs:
+    """The tabs that are filled when they are opened."""
+
+    all: gr.Tabs
+    compare_place: gr.Tab
+    compare: CompareTab
+    audit_place: gr.Tab
+    audit: AuditTab
+    data_place: gr.Tab
+    data: DataTab
+
+
+def build_page(services: Services) -> Page:
+    """The page of one workspace."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
+        banner = gr.Markdown(elem_id="banner")
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Read", id="read"):
+                build_read_tab(services)
+            with gr.Tab("Compare", id="compare") as compare_place:
+                compare = build_compare_tab(services)
+            with gr.Tab("Audit", id="audit") as audit_place:
+                audit = build_audit_tab(services)
+            with gr.Tab("Data & models", id="data") as data_place:
+                data = build_data_tab(services)
+
+        @handler(services)
+        def greet(visitor: Visitor) -> str:
+            return banner_text(services, visitor)
+
+        demo.load(greet, None, banner, **PRIVATE)
+        places = _Tabs(tabs, compare_place, compare, audit_place, audit, data_place, data)
+        _fill_on_opening(services, places)
+        _open_case_of_row(services, places)
+    routes = [*build_routes(services), *build_report_routes(services)]
+    return Page(demo, routes, build_look())
+
+
+def _fill_on_opening(services: Services, tabs: _Tabs) -> None:
+    """What a tab shows is read when it is opened: other tabs and jobs may have changed it."""
+    compare = tabs.compare
+
+    @handler(services)
+    def open_compare(
+        case: str | None,
+        finding: str | None,
+        model: str | None,
+        method: str | None,
+        visitor: Visitor,
+    ) -> list[Any]:
+        current = parse_selection(case, finding, model, method)
+        return fill_choices(services, visitor, current)
+
+    @handler(services)
+    def show_compare(
+        case: str | None,
+        finding: str | None,
+        model: str | None,
+        method: str | None,
+        visitor: Visitor,
+    ) -> list[Any]:
+        selection = parse_selection(case, finding, model, method)
+        return show_selection(services, visitor, selection)
+
+    @handler(services, "auditor")
+    def open_audit(run_id: str | None) -> list[Any]:
+        return fill_audit(services, run_id)
+
+    @handler(services, "admin")
+    def open_data() -> list[Any]:
+        return fill_data(services)
+
+    tabs.compare_place.select(open_compare, compare.choices, compare.choices, **PRIVATE).then(
+        show_compare, compare.choices, compare.shown, **PRIVATE
+    )
+    tabs.audit_place.select(open_audit, tabs.audit.run, tabs.audit.filled, **PRIVATE)
+    tabs.data_place.select(open_data, None, tabs.data.filled, **PRIVATE)
+
+
+def _open_case_of_row(services: Services, tabs: _Tabs) -> None:
+    """A click on a row of the audit shows its case in the tab Compare."""
+
+    @handler(services, "auditor")
+    def open_row(run_id: str | None, event: gr.SelectData, visitor: Visitor) -> list[Any]:
+        selection: Selection = selection_of_row(services, run_id, event.row_value)
+        choices = fill_choices(services, visitor, selection)
+        return [gr.Tabs(selected="compare"), *choices]
+
+    tabs.audit.rows.select(open_row, tabs.audit.run, [tabs.all, *tabs.compare.choices], **PRIVATE)
+
+
+def build_look() -> Look:
+    """Dark, as a reading room is, with quiet colours and system fonts (none is fetched)."""
+    theme = gr.themes.Base(
+        primary_hue="sky",
+        neutral_hue="slate",
+        font=["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"],
+        font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    )
+    return Look(theme=theme, css=STYLE.read_text(encoding="utf-8"), js=DARK)
+
+
+def banner_text(services: Services, visitor: Visitor) -> str:
+    """What stands above the tabs: the workspace, who reads, and what this is not for."""
+    synthetic = SYNTHETIC if services.workspace.settings.synthetic else ""
+    name = services.workspace.settings.name
+    return f"**{name}** | {visitor.name} ({visitor.role}) | {synthetic}{NOT_CLINICAL}"
+
+
+def run_app(services: Services) -> None:
+    """Serve the page until the process is asked to stop."""
+    page = build_page(services)
+    serve(
+        page.demo,
+        services,
+        services.settings,
+        page.routes,
+        look=page.look,
+        when_ready=announce,
+    )
+
+
+def announce(running: RunningApp) -> None:
+    """Say where the page is."""
+    print(f"Open {running.url}  (Ctrl-C stops)", flush=True)  # noqa: T201 - the command's result
+    if running.share_url:
+        print(f"Shared at {running.share_url}", flush=True)  # noqa: T201 - the command's result

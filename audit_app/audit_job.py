@@ -1,0 +1,110 @@
+"""An audit as a command or a background job: where its files go, how it is taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from annotations.records import AuditRun, Job
+from annotations.store import Store
+from annotations.workspace import Workspace
+from audit_app.audit import RESUMABLE, resume_audit, run_audit
+from audit_app.audit_plan import AuditChoices
+from audit_app.models import make_runtime
+from audit_app.reports.summary import MACRO
+
+if TYPE_CHECKING:
+    from model_store.runtime import ModelRuntime
+
+Report = Callable[[int, int, str], bool]
+
+
+def run_folder(workspace: Workspace, run_id: str) -> Path:
+    """Where the files of an audit that was started from the page lie."""
+    return workspace.exports / f"audit-{run_id}"
+
+
+def audit_workspace(
+    workspace: Workspace, store: Store, choices: AuditChoices, *, out: Path, progress: Report
+) -> list[str]:
+    """Run an audit and write its files; sentences about what came out."""
+    run_id = run_audit(
+        workspace, store, make_runtime(workspace, store), choices, out=out, progress=progress
+    )
+    return describe_run(store.audits.get(run_id))
+
+
+def run_audit_job(
+    workspace: Workspace, store: Store, runtime: ModelRuntime, job: Job, report: Report
+) -> dict[str, object]:
+    """Run, or take up again, the audit of a job; its run's id.
+
+    A job that was interrupted finds the run that it began: images that are done stay done.
+    """
+    choices = choices_of(job.params, job.owner)
+    # The files get their run's name only when they are complete.
+    out = workspace.exports / f"audit-of-job-{job.job_id}"
+    begun = unfinished_run(store, job, choices)
+    if begun is None:
+        run_id = run_audit(workspace, store, runtime, choices, out=out, progress=report)
+    else:
+        run_id = resume_audit(workspace, store, runtime, begun.run_id, out=out, progress=report)
+    if store.audits.get(run_id).status == "done":
+        out.replace(run_folder(workspace, run_id))
+    return {"run_id": run_id}
+
+
+def choices_of(params: Mapping[str, object], owner: str) -> AuditChoices:
+    """The choices that a job's parameters spell."""
+    return AuditChoices.from_dict({**params, "owner": owner})
+
+
+def unfinished_run(store: Store, job: Job, choices: AuditChoices) -> AuditRun | None:
+    """The newest run that this job began and did not finish."""
+    wanted = choices.to_dict()
+    for run in store.audits.all():
+        if run.created_at < job.created_at:
+            return None
+        if run.status in RESUMABLE and run.choices == wanted:
+            return run
+    return None
+
+
+def describe_run(run: AuditRun) -> list[str]:
+    """What a finished audit says, one sentence per mode, then its warnings."""
+    if run.status != "done":
+        return [f"The audit is {run.status}: {run.summary.get('reason', '')}"]
+    lines = [describe_line(line) for line in summary_lines(run) if line["finding"] == MACRO]
+    warnings = run.summary.get("warnings")
+    return lines + [str(one) for one in warnings] if isinstance(warnings, list) else lines
+
+
+def summary_lines(run: AuditRun) -> list[Mapping[str, object]]:
+    """The lines of summary.csv as the store keeps them."""
+    lines = run.summary.get("summary")
+    return list(lines) if isinstance(lines, list) else []
+
+
+def describe_line(line: Mapping[str, object]) -> str:
+    """One mode's result in words: never a hit rate without its chance and its interval."""
+    if line["hit"] is None:
+        return f"{line['mode']} {line['method']}: {line['note']}."
+    return (
+        f"{line['model']} {line['mode']} {line['method']}, {line['finding']}: hit rate"
+        f" {number(line['hit'])} {interval(line, 'hit')}, chance {number(line['chance_hit'])},"
+        f" IoU {number(line['iou'])}; {line['n_rows']} rows of {line['n_patients']} patients."
+    )
+
+
+def interval(line: Mapping[str, object], name: str) -> str:
+    """The 95 % interval in brackets, or why there is none."""
+    low, high = line[f"{name}_low"], line[f"{name}_high"]
+    if low is None or high is None:
+        return f"({line['note']})"
+    return f"(95 % {number(low)} to {number(high)})"
+
+
+def number(value: object) -> str:
+    """Two digits, n/a where nothing is defined."""
+    return f"{value:.2f}" if isinstance(value, float | int) else "n/a"

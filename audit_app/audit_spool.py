@@ -1,0 +1,181 @@
+"""What a running audit has so far, on disk, so that an interrupted one goes on where it was.
+
+A patient's file holds finished rows but for ``prior_hit``, and the sums of the patient's own maps
+for the keys of these rows. The totals over all patients are written from time to time together with
+the list of patients in them; a patient that finished after the last such moment is done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit_app.errors import AuditError
+from audit_app.evaluation import Row, Setting
+from audit_app.mean_maps import IntMap, MapKey, MeanMaps
+from model_store.preprocessing import FrameGeometry
+
+CHECKPOINT_EVERY_S: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredCase:
+    """A row without ``prior_hit``, and where its map lay; no geometry where nothing was scored."""
+
+    row: Row
+    geometry: FrameGeometry | None
+
+    @property
+    def key(self) -> MapKey | None:
+        """Which maps its mean map is made of."""
+        if self.geometry is None:
+            return None
+        mode, method, finding = (str(self.row[name]) for name in ("mode", "method", "finding"))
+        return MapKey(mode, method, finding, *self.geometry.input_size)
+
+
+@dataclass(frozen=True, slots=True)
+class PatientResult:
+    """Everything that one patient's images gave.
+
+    Attributes:
+        cases: In the order of the plan.
+        sums: The patient's own normalised maps, summed over images, for each key.
+    """
+
+    cases: tuple[ScoredCase, ...]
+    sums: dict[MapKey, IntMap]
+
+
+class AuditSpool:
+    """The folder of one run."""
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        """Open the folder, made when it is absent.
+
+        Raises:
+            AuditError: If it was begun on other readings, images, model or choices.
+        """
+        self.folder = folder
+        self.means = MeanMaps()
+        self.made_by: dict[str, object] = {}
+        self.finished: set[int] = set()
+        self._saved_at = time.monotonic()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._check_fingerprint(fingerprint)
+        if self._totals.exists():
+            self._load_totals()
+
+    def note(self, setting: Setting, provenance: Mapping[str, object]) -> None:
+        """Remember what made the maps of this mode and method, as its first picture says."""
+        self.made_by.setdefault(f"{setting.mode} {setting.method}", dict(provenance))
+
+    def keep(self, number: int, result: PatientResult) -> None:
+        """Keep the result of the patient with this number in the plan."""
+        self.means.add_patient(result.sums)
+        needed = {case.key for case in result.cases}
+        own = {key: sums for key, sums in result.sums.items() if key in needed}
+        facts = {
+            "cases": [
+                [case.row, None if case.geometry is None else asdict(case.geometry)]
+                for case in result.cases
+            ],
+            "keys": list(own),
+        }
+        arrays = {f"own_{index}": _differences(sums) for index, sums in enumerate(own.values())}
+        with _replacing(self._patient(number)) as file:
+            np.savez_compressed(file, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type] # the stub takes **arrays for its own flag
+        self.finished.add(number)
+        if time.monotonic() - self._saved_at > CHECKPOINT_EVERY_S:
+            self.checkpoint()
+
+    def load(self, number: int) -> PatientResult:
+        """What was kept of this patient; the sums for the keys of its rows only."""
+        with np.load(self._patient(number), allow_pickle=False) as stored:
+            facts = json.loads(str(stored["facts"]))
+            keys = [MapKey(*key) for key in facts["keys"]]
+            sums = {key: _undo(stored[f"own_{index}"]) for index, key in enumerate(keys)}
+        cases = (ScoredCase(row, _geometry(frame)) for row, frame in facts["cases"])
+        return PatientResult(tuple(cases), sums)
+
+    def checkpoint(self) -> None:
+        """Write the totals and who is in them."""
+        keys = list(self.means.totals)
+        facts = {
+            "finished": sorted(self.finished),
+            "made_by": self.made_by,
+            "keys": keys,
+            "n_patients": [self.means.n_patients[key] for key in keys],
+        }
+        arrays = {f"total_{index}": self.means.totals[key] for index, key in enumerate(keys)}
+        with _replacing(self._totals) as file:
+            np.savez(file, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type] # the stub takes **arrays for its own flag
+        self._saved_at = time.monotonic()
+
+    def remove(self) -> None:
+        """Remove the folder: the run is done."""
+        shutil.rmtree(self.folder)
+
+    @property
+    def _totals(self) -> Path:
+        return self.folder / "totals.npz"
+
+    def _patient(self, number: int) -> Path:
+        return self.folder / f"patient-{number:06d}.npz"
+
+    def _check_fingerprint(self, fingerprint: str) -> None:
+        file = self.folder / "fingerprint"
+        if not file.exists():
+            file.write_text(fingerprint, encoding="utf-8")
+        elif file.read_text(encoding="utf-8") != fingerprint:
+            raise AuditError(
+                "the readings, the images or the model changed since this audit was interrupted; "
+                "start a new one, so that all of its rows speak of the same state"
+            )
+
+    def _load_totals(self) -> None:
+        with np.load(self._totals, allow_pickle=False) as stored:
+            facts = json.loads(str(stored["facts"]))
+            keys = [MapKey(*key) for key in facts["keys"]]
+            self.means.totals = {key: stored[f"total_{i}"] for i, key in enumerate(keys)}
+        self.means.n_patients = dict(zip(keys, facts["n_patients"], strict=True))
+        self.finished = set(facts["finished"])
+        self.made_by = facts["made_by"]
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """An open file beside ``path`` that takes its place when the block ends without an error."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _differences(sums: IntMap) -> NDArray[np.int64]:
+    """Second differences along rows: bilinear maps become mostly zeros, which compress well."""
+    return np.diff(sums, n=2, axis=1, prepend=np.zeros((len(sums), 2), dtype=np.int64))
+
+
+def _undo(differences: NDArray[np.int64]) -> IntMap:
+    return np.cumsum(np.cumsum(differences, axis=1), axis=1)
+
+
+def _geometry(facts: dict[str, object] | None) -> FrameGeometry | None:
+    """The geometry that ``asdict`` wrote; JSON made its tuples lists."""
+    if facts is None:
+        return None
+    values = {name: tuple(v) if isinstance(v, list) else v for name, v in facts.items()}
+    return FrameGeometry(**values)  # type: ignore[arg-type] # written by asdict above

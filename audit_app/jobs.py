@@ -1,0 +1,75 @@
+"""Background work: a job is a row, run by one worker process that outlives the page."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from annotations.records import Job
+from annotations.store import Store
+from annotations.workspace import Workspace
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+ACTIVE_STATUSES = frozenset({"queued", "running"})
+
+
+def is_alive(pid: int, pid_started: float) -> bool:
+    """Whether this very process (not a later one with the same number) still runs."""
+    try:
+        process = psutil.Process(pid)
+        return (
+            process.status() != psutil.STATUS_ZOMBIE
+            and abs(process.create_time() - pid_started) < 1.0
+        )
+    except psutil.NoSuchProcess:
+        return False
+
+
+def own_start() -> float:
+    """When this process began, in the clock of ``is_alive``."""
+    return psutil.Process(os.getpid()).create_time()
+
+
+def submit_job(
+    workspace: Workspace, store: Store, kind: str, params: dict[str, object], *, owner: str
+) -> Job:
+    """Put a job into the queue and see to it that a worker runs."""
+    job = store.jobs.submit(kind, params, owner)
+    ensure_worker(workspace, store)
+    return job
+
+
+def ensure_worker(workspace: Workspace, store: Store) -> None:
+    """Start the worker process of this workspace unless one is alive."""
+    worker = store.jobs.worker()
+    if worker is not None and is_alive(*worker):
+        return
+    store.jobs.mark_interrupted(is_alive)
+    process = start_worker(workspace)
+    store.jobs.set_worker(process.pid, psutil.Process(process.pid).create_time())
+
+
+def start_worker(workspace: Workspace) -> subprocess.Popen[bytes]:
+    """The worker as a process of its own: a closed page or app does not end its job."""
+    log = workspace.cache / "worker.log"
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "audit_app.worker", str(workspace.root), str(os.getpid())],
+            cwd=PROJECT_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )
+
+
+def describe_job(job: Job) -> str:
+    """One line: what it does, how far it is, how it ended."""
+    share = f" {job.done} of {job.total}" if job.total and job.status == "running" else ""
+    detail = f": {job.message}" if job.message else ""
+    return f"{job.kind} {job.status}{share}{detail}"

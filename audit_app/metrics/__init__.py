@@ -1,0 +1,1 @@
+"""Numbers that compare maps with readings: pure functions of arrays (definitions.md)."""

@@ -1,0 +1,43 @@
+"""Tables as CSV files: UTF-8, RFC 4180, and no cell that a spreadsheet runs as a formula."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_cell(value: object) -> str:
+    """The cell's text: nothing for None, true/false, numbers in full, text made harmless.
+
+    Text that a spreadsheet would read as a formula gets an apostrophe before it; numbers stay
+    as they are.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    text = str(value)
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write the columns of these rows; the file appears whole or not at all.
+
+    Raises:
+        KeyError: If a row lacks a column.
+    """
+    part = path.with_name(f"{path.name}.part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\r\n")
+        writer.writerow(columns)
+        writer.writerows([csv_cell(row[column]) for column in columns] for row in rows)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,226 @@
+// The stage of the reading panel: one radiograph, its boxes, and what the pointer does to them.
+
+import { BoxLayer } from './boxes.js';
+import { areaOf, hitTest, isInside, lengthMm, moveBox, scaleBar, toPicture } from './geometry.js';
+import { Gestures } from './gestures.js';
+import { el, uuid } from './dom.js';
+import { PictureView } from './picture.js';
+
+const GRIP_PX = 6;
+const TOUCH_GRIP_PX = 16;
+const SCALE_BAR_PX = 160;
+
+export class RadiographViewer {
+  // owner: {edit(change, tag), refuse(message), selected(id), windowChanged(), colourOf(finding)}
+  constructor(stage, owner) {
+    Object.assign(this, { stage, owner, regions: [], selectedId: null, isEditable: false });
+    Object.assign(this, { finding: '', certainty: 'definite', draft: null, ruler: null });
+    this.picture = new PictureView(stage, { onDraw: () => this.drawOverlay() });
+    this.boxes = new BoxLayer(stage, { onFocus: (id) => this.select(id) });
+    this.gestures = new Gestures(stage, this);
+    this.info = stage.appendChild(el('div', { class: 'sa-info', 'aria-hidden': 'true' }));
+    this.bar = stage.appendChild(el('div', { class: 'sa-scale-bar', 'aria-hidden': 'true' }));
+  }
+
+  dispose() {
+    this.picture.dispose();
+  }
+
+  isOpen() {
+    return this.picture.meta !== null;
+  }
+
+  open(meta) {
+    this.close();
+    this.picture.open(meta);
+  }
+
+  close() {
+    this.gestures.abort();
+    Object.assign(this, { regions: [], selectedId: null, draft: null, ruler: null, pointer: null, isEditable: false });
+    this.picture.close();
+    this.boxes.render(this.picture.view, this.boxState());
+    this.info.textContent = '';
+  }
+
+  setReading({ regions, isEditable }) {
+    this.regions = regions;
+    this.isEditable = isEditable;
+    if (!this.regionOf(this.selectedId)) this.select(null);
+    this.drawBoxes();
+  }
+
+  // --- selection ---------------------------------------------------------------------------------
+
+  regionOf(id) {
+    return this.regions.find((region) => region.region_id === id) ?? null;
+  }
+
+  selected() {
+    return this.regionOf(this.selectedId);
+  }
+
+  select(id, { withFocus = false } = {}) {
+    const hasChanged = id !== this.selectedId;
+    this.selectedId = id;
+    if (hasChanged) {
+      this.drawBoxes();
+      this.owner.selected(id);
+    }
+    if (withFocus) this.boxes.focus(id);
+  }
+
+  takeFocus() {
+    if (!this.stage.contains(document.activeElement)) this.stage.focus({ preventScroll: true });
+  }
+
+  hit(point, isTouch, wholeBoxes) {
+    const grip = (isTouch ? TOUCH_GRIP_PX : GRIP_PX) / this.picture.view.scale;
+    return this.boxes.isHidden ? null : hitTest(this.regions, this.selectedId, point, grip, wholeBoxes);
+  }
+
+  // A click: the smallest box around the point, or nothing.
+  pressed(point) {
+    const onEdge = this.hit(point, false, true);
+    const around = this.regions.filter((region) => isInside(region.box, point)).sort((a, b) => areaOf(a.box) - areaOf(b.box));
+    const id = around[0]?.region_id ?? onEdge?.region_id ?? null;
+    this.select(id, { withFocus: id !== null });
+    if (id === null) this.stage.focus({ preventScroll: true });
+  }
+
+  // --- edits -------------------------------------------------------------------------------------
+
+  drawn(box) {
+    if (!box) {
+      this.owner.refuse('That box was smaller than 2 pixels and was not kept. Drag a larger one.');
+      return;
+    }
+    const region = { region_id: uuid(), finding: this.finding, certainty: this.certainty, box, note: '' };
+    if (this.owner.edit({ kind: 'put', region })) this.select(region.region_id, { withFocus: true });
+  }
+
+  changed(region, box, tag = '') {
+    const isSame = box.every((value, i) => value === region.box[i]);
+    if (!isSame) this.owner.edit({ kind: 'put', region: { ...region, box } }, tag);
+  }
+
+  nudge(dx, dy) {
+    const region = this.selected();
+    if (!region || !this.isEditable) return false;
+    this.changed(region, moveBox(region.box, dx, dy, this.picture.meta), `nudge ${region.region_id}`);
+    return true;
+  }
+
+  deleteSelected() {
+    const region = this.selected();
+    if (region && this.owner.edit({ kind: 'delete', region_id: region.region_id })) this.stage.focus({ preventScroll: true });
+  }
+
+  showDraft(box, regionId = null) {
+    this.draft = box ? { box, regionId } : null;
+    if (this.isOpen()) this.drawBoxes();
+  }
+
+  // --- picture -----------------------------------------------------------------------------------
+
+  toPicture({ x, y }) {
+    return toPicture(this.picture.view, x, y);
+  }
+
+  setView(view) {
+    this.picture.setView(view);
+  }
+
+  // Widths of drags are shares of this, so that 8-bit and 16-bit pictures feel alike.
+  valueRange() {
+    const { presets } = this.picture.meta;
+    const full = presets.find((preset) => preset.kind === 'window');
+    return Math.max(full?.width ?? 0, 2 ** this.picture.meta.bits / 16);
+  }
+
+  dragWindow(window) {
+    if (this.picture.raster) this.picture.raster.isHurried = true;
+    this.picture.setPreset({ ...window, kind: 'window', name: 'custom' });
+    this.owner.windowChanged();
+  }
+
+  windowDone() {
+    if (this.picture.raster) this.picture.raster.isHurried = false;
+    this.picture.redraw();
+  }
+
+  measure(ruler) {
+    this.ruler = ruler;
+    this.picture.redraw();
+  }
+
+  pointAt(point) {
+    this.pointer = point;
+    this.drawInfo();
+  }
+
+  setHidden(isHidden) {
+    this.boxes.isHidden = isHidden;
+    this.boxes.setHidden(isHidden);
+  }
+
+  // --- overlay -----------------------------------------------------------------------------------
+
+  boxState() {
+    const { draft } = this;
+    const moved = (region) => (draft?.regionId === region.region_id ? { ...region, box: draft.box } : region);
+    return {
+      regions: this.regions.map(moved),
+      selectedId: this.selectedId,
+      isEditable: this.isEditable,
+      colourOf: this.owner.colourOf,
+      draft: draft && !draft.regionId ? draft.box : null,
+      draftColour: this.owner.colourOf(this.finding),
+    };
+  }
+
+  drawBoxes() {
+    this.boxes.render(this.picture.view, this.boxState());
+  }
+
+  drawOverlay() {
+    this.drawBoxes();
+    const { spacing } = this.picture.meta;
+    this.boxes.renderRuler(this.picture.view, this.ruler, this.ruler ? this.rulerText(spacing) : '');
+    this.drawScaleBar(spacing);
+    this.drawInfo();
+  }
+
+  rulerText(spacing) {
+    const { from, to } = this.ruler;
+    if (spacing) return `${lengthMm(from, to, spacing).toFixed(1)} mm`;
+    return `${Math.hypot(to.x - from.x, to.y - from.y).toFixed(0)} px (the file gives no pixel spacing)`;
+  }
+
+  drawScaleBar(spacing) {
+    this.bar.hidden = !spacing;
+    if (!spacing) return;
+    const { mm, width } = scaleBar(this.picture.view.scale, spacing, SCALE_BAR_PX);
+    this.bar.style.width = `${width}px`;
+    this.bar.textContent = mm >= 10 ? `${mm / 10} cm` : `${mm} mm`;
+  }
+
+  drawInfo() {
+    const { picture, pointer } = this;
+    if (!picture.meta) return;
+    const { value_scale: scale, value_offset: offset } = picture.meta;
+    const shown = picture.window();
+    const parts = [
+      `W ${tidy(shown.width * scale)}  L ${tidy(shown.center * scale + offset)}`,
+      `${Math.round(picture.view.scale * (globalThis.devicePixelRatio || 1) * 100)} %`,
+    ];
+    if (picture.isInverted) parts.push('inverted');
+    const value = pointer && picture.valueAt(pointer.x, pointer.y);
+    if (value !== null && value !== undefined) {
+      parts.push(`x ${Math.floor(pointer.x)}  y ${Math.floor(pointer.y)}  value ${tidy(value * scale + offset)}`);
+    }
+    this.info.textContent = parts.join('   ');
+  }
+}
+
+const tidy = (value) => Number(value.toFixed(Math.abs(value) < 10 ? 2 : 0));

@@ -1,0 +1,1 @@
+"""Models and what they attend to: arrays in, arrays out. The only package that imports torch."""

@@ -1,0 +1,86 @@
+"""Networks that score one picture for each finding: (B, 3, h, w) to (B, K)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Scorer(nn.Module):
+    """An image tower under ``visual`` and one row of numbers per finding.
+
+    Args:
+        visual: open_clip's image tower.
+    """
+
+    def __init__(self, visual: nn.Module) -> None:
+        super().__init__()
+        self.visual = visual
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The un-normalised image embedding (B, D)."""
+        output = self.visual(x)
+        # Some towers give their tokens beside the embedding.
+        embedding: Tensor = output[0] if isinstance(output, tuple) else output
+        return embedding
+
+    def select(self, rows: Sequence[int]) -> Scorer:
+        """A scorer for some of the findings that shares this one's tower."""
+        raise NotImplementedError
+
+
+class TextScorer(Scorer):
+    """Cosine of the image embedding with one text embedding per finding.
+
+    Args:
+        visual: open_clip's image tower.
+        texts: Shape (K, D), each row of length 1.
+    """
+
+    def __init__(self, visual: nn.Module, texts: Tensor) -> None:
+        super().__init__(visual)
+        self.register_buffer("texts", texts, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores (B, K), each in -1..1."""
+        embedding = nn.functional.normalize(self.embed(x), dim=-1)
+        return embedding @ self.get_buffer("texts").T
+
+    def select(self, rows: Sequence[int]) -> TextScorer:
+        """A scorer for some of the findings that shares this one's tower."""
+        return TextScorer(self.visual, self.get_buffer("texts")[list(rows)])
+
+
+class HeadScorer(Scorer):
+    """Logits of a linear head on the un-normalised image embedding.
+
+    Args:
+        visual: open_clip's image tower.
+        head: D inputs, K outputs.
+    """
+
+    def __init__(self, visual: nn.Module, head: nn.Linear) -> None:
+        super().__init__(visual)
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, K)."""
+        logits: Tensor = self.head(self.embed(x))
+        return logits
+
+    def select(self, rows: Sequence[int]) -> HeadScorer:
+        """A scorer for some of the findings that shares this one's tower."""
+        kept = list(rows)
+        return HeadScorer(self.visual, linear(self.head.weight[kept], self.head.bias[kept]))
+
+
+def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """A linear layer with copies of these values, without gradients, in evaluation mode."""
+    head = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device)
+    with torch.no_grad():
+        head.weight.copy_(weight)
+        head.bias.copy_(bias)
+    head.requires_grad_(False)
+    return head.eval()

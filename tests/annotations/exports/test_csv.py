@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from annotations.exports import EXPORTERS
+from annotations.exports.cells import escape_cell, unescape_cell
+from annotations.exports.csv import COLUMNS, write_csv
+from annotations.findings import STUDY_FINDINGS
+from annotations.records import Edit, NewImage, Region
+from annotations.regions import Box
+from annotations.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "audit.sqlite", STUDY_FINDINGS) as opened:
+        yield opened
+
+
+def add_image(store: Store, name: str = "a.png") -> str:
+    new = NewImage(
+        path=f"/data/{name}", origin=f"/data/{name}", name=name, source="folder",
+        sha256=f"{name:0<64}", pixel_sha256="0" * 64, height=40, width=60, bits=8,
+        photometric="MONOCHROME2", modality="", view="PA", spacing_mm=None,
+        patient_hash="p", study_hash="s",
+    )  # fmt: skip
+    return store.images.add(new)[0].image_id
+
+
+def region(finding: str, *, note: str = "", region_id: str = "r1") -> Region:
+    return Region(region_id, finding, "probable", Box(1, 2, 3, 4), note)
+
+
+def read_back(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_table_of_exporters_holds_every_format() -> None:
+    assert {"csv": write_csv} == EXPORTERS
+
+
+def test_each_region_has_a_row_with_these_columns(store: Store, tmp_path: Path) -> None:
+    image = add_image(store)
+    regions = [region("Edema", note='a, "b"\nc'), region("Fracture", region_id="r2")]
+    store.readings.import_committed(image, "Dr. A", "imported", regions, False)
+
+    n_rows = write_csv(store, tmp_path / "out" / "readings.csv")
+
+    rows = read_back(tmp_path / "out" / "readings.csv")
+    assert n_rows == len(rows) == 2
+    assert tuple(rows[0]) == COLUMNS
+    expected = {
+        "image_name": "a.png", "image_path": "/data/a.png", "image_sha256": f"{'a.png':0<64}",
+        "image_height": "40", "image_width": "60", "reader": "Dr. A", "reader_kind": "imported",
+        "commit_number": "1", "blinded": "1", "imported": "1", "no_finding": "0",
+        "region_id": "r1", "finding": "Edema", "certainty": "probable",
+        "x_min": "1", "y_min": "2", "x_max": "3", "y_max": "4", "note": 'a, "b"\nc',
+    }  # fmt: skip
+    assert {key: rows[0][key] for key in expected} == expected
+
+
+def test_a_reading_without_findings_and_later_versions_are_in_it(
+    store: Store, tmp_path: Path
+) -> None:
+    image = add_image(store)
+    edit = Edit("c", 1, image, 0, "no_finding", no_finding=True)
+    drawn = store.readings.apply(edit, "Dr. B")
+    store.readings.commit(image, "Dr. B", base_version=drawn.version)
+    store.readings.reveal(image, "Dr. B")
+    opened = store.readings.reopen(image, "Dr. B")
+    undone = store.readings.apply(
+        Edit("c", 2, image, opened.version, "no_finding", no_finding=False), "Dr. B"
+    )
+    changed = store.readings.apply(
+        Edit("c", 3, image, undone.version, "put", region=region("Edema")), "Dr. B"
+    )
+    store.readings.commit(image, "Dr. B", base_version=changed.version)
+
+    write_csv(store, tmp_path / "readings.csv")
+
+    rows = read_back(tmp_path / "readings.csv")
+    columns = ("commit_number", "blinded", "imported", "no_finding", "finding", "x_min")
+    assert [tuple(row[name] for name in columns) for row in rows] == [
+        ("1", "1", "0", "1", "No Finding", ""),
+        ("2", "0", "0", "0", "Edema", "1"),
+    ]
+
+
+def test_unread_images_drafts_and_an_empty_store_have_no_row(store: Store, tmp_path: Path) -> None:
+    image = add_image(store)
+    store.readings.apply(Edit("c", 1, image, 0, "put", region=region("Edema")), "Dr. B")
+
+    assert write_csv(store, tmp_path / "readings.csv") == 0
+    assert (tmp_path / "readings.csv").read_bytes() == ",".join(COLUMNS).encode() + b"\r\n"
+
+
+def test_no_text_cell_begins_like_a_formula(store: Store, tmp_path: Path) -> None:
+    image = add_image(store)
+    notes = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "'=1", "plain", "'quoted'"]
+    regions = [
+        region("Edema", note=note, region_id=f"r{number}") for number, note in enumerate(notes)
+    ]
+    store.readings.import_committed(image, "=cmd()", "imported", regions, False)
+
+    write_csv(store, tmp_path / "readings.csv")
+
+    rows = read_back(tmp_path / "readings.csv")
+    assert not any(cell.startswith(tuple("=+-@\t\r")) for row in rows for cell in row.values())
+    assert rows[0]["reader"] == "'=cmd()"
+    assert [unescape_cell(row["note"]) for row in rows] == notes
+
+
+@pytest.mark.parametrize("text", ["", "'", "''=", "a=", "=", "'-", "''", "'''@x", "-5"])
+def test_escaping_is_undone_exactly(text: str) -> None:
+    assert unescape_cell(escape_cell(text)) == text
+
+
+def test_numbers_are_not_escaped() -> None:
+    assert escape_cell(-5) == "-5"

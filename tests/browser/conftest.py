@@ -1,0 +1,258 @@
+"""A real Chromium, a real server in a process of its own, and hands on the reading panel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from annotations.records import ImageRecord, Reading
+from annotations.store import Store
+from annotations.workspace import Workspace
+from tests.browser.films import make_workspace
+
+READER = "local reader"
+READY_S = 60.0
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+
+
+def chromium_path() -> str:
+    """Where Chromium is; skips the test without one, fails it where CI=true."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        reason = f"no Chromium on this machine (looked for {', '.join(BROWSERS)})"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{reason}; CI must have one: apt-get install chromium")
+        pytest.skip(f"{reason}; install one to run the browser tests")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = chromium_path()
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """The page of one workspace, in a process that can be killed and started again."""
+
+    workspace: Workspace
+    records: dict[str, ImageRecord]
+    module: str = "tests.browser.reading_app"
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        log = (self.workspace.root.parent / "server.log").open("a")
+        command = [sys.executable, "-m", self.module, str(self.workspace.root), str(self.port)]
+        root = Path(__file__).resolve().parents[2]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        with log:
+            self.process = subprocess.Popen(
+                command, cwd=root, env=environment, stdout=log, stderr=log, text=True
+            )
+        self._wait_until_ready(log.name)
+
+    def _wait_until_ready(self, log: str) -> None:
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                break
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.1)
+        self.stop()
+        raise AssertionError(f"the server did not start:\n{Path(log).read_text()}")
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is finished or flushed."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(timeout=20)
+            self.process = None
+
+    def reading(self, name: str) -> Reading:
+        with Store.open(self.workspace) as store:
+            return store.readings.get(self.records[name].image_id, READER)
+
+    def boxes(self, name: str) -> list[tuple[str, tuple[int, int, int, int]]]:
+        return [(one.finding, one.box.corners) for one in self.reading(name).regions]
+
+    def n_logged(self, name: str, kind: str) -> int:
+        with Store.open(self.workspace) as store:
+            rows = store.log.rows(image_id=self.records[name].image_id, limit=1000)
+            return sum(row.kind == kind for row in rows)
+
+
+class PanelPage:
+    """Hands and eyes on one page with the reading panel."""
+
+    def __init__(self, page: Page, server: Server) -> None:
+        self.page = page
+        self.server = server
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda message: (
+                self.complaints.append(message.text)
+                if message.type == "error" and "net::ERR" not in message.text
+                else None
+            ),
+        )
+
+    def visit(self, name: str) -> PanelPage:
+        """Load the page and open a case."""
+        self.page.goto(self.server.url)
+        expect(self.page.locator(".sa-rows li").first).to_be_visible(timeout=30_000)
+        # The page opens a case by itself first.
+        expect(self.page.locator(".sa-title")).not_to_be_empty(timeout=20_000)
+        return self.open(name)
+
+    def open(self, name: str) -> PanelPage:
+        row = self.page.locator(".sa-rows button", has=self.page.get_by_text(name, exact=True))
+        row.click()
+        return self.await_case(name)
+
+    def await_case(self, name: str) -> PanelPage:
+        expect(self.page.locator(".sa-title")).to_have_text(name, timeout=20_000)
+        self.page.wait_for_function(
+            "() => document.querySelector('.sa-panel').readingPanel.viewer.picture.raster !== null",
+            timeout=20_000,
+        )
+        return self
+
+    def panel(self, expression: str) -> object:
+        """The value of an expression in which ``p`` is the panel."""
+        return self.page.evaluate(
+            f"() => {{ const p = document.querySelector('.sa-panel').readingPanel; "
+            f"return {expression}; }}"
+        )
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """Where a picture point is on the screen."""
+        place = self.page.evaluate(
+            """([x, y]) => {
+                const panel = document.querySelector('.sa-panel').readingPanel;
+                const frame = panel.stage.getBoundingClientRect();
+                const view = panel.viewer.picture.view;
+                return [frame.left + view.x + x * view.scale, frame.top + view.y + y * view.scale];
+            }""",
+            [x, y],
+        )
+        return float(place[0]), float(place[1])
+
+    def drag(
+        self, start: tuple[float, float], end: tuple[float, float], *, button: str = "left"
+    ) -> None:
+        """Drag between two picture points."""
+        mouse = self.page.mouse
+        mouse.move(*self.point(*start))
+        mouse.down(button=button)
+        middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        mouse.move(*self.point(*middle), steps=3)
+        mouse.move(*self.point(*end), steps=3)
+        mouse.up(button=button)
+
+    def click(self, x: float, y: float) -> None:
+        self.page.mouse.click(*self.point(x, y))
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def saved(self) -> None:
+        expect(self.page.locator(".sa-saved")).to_have_attribute(
+            "data-state", "saved", timeout=15_000
+        )
+
+    def shown(self) -> list[list[int]]:
+        """The boxes in the page, as the SVG elements say."""
+        texts = self.page.locator(".sa-box").evaluate_all("all => all.map(b => b.dataset.box)")
+        return [[int(value) for value in text.split()] for text in texts]
+
+
+@pytest.fixture(scope="session")
+def film_names() -> list[str]:
+    plain = [f"film-{index:02d}.png" for index in range(24)]
+    return [*plain, "film-8bit.png", "film-mono1.dcm"]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, film_names: list[str]) -> Iterator[Server]:
+    """One server for all tests that do not harm it; each test takes a film of its own."""
+    chromium_path()
+    running = Server(*make_workspace(tmp_path_factory.mktemp("shared"), film_names))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A server that the test may kill."""
+    chromium_path()
+    running = Server(*make_workspace(tmp_path, ["film-00.png", "film-01.png"]))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[PanelPage]:
+    yield from _new_page(browser, server)
+
+
+@pytest.fixture
+def own_page(browser: Browser, own_server: Server) -> Iterator[PanelPage]:
+    yield from _new_page(browser, own_server)
+
+
+def _new_page(browser: Browser, server: Server) -> Iterator[PanelPage]:
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    opened = PanelPage(context.new_page(), server)
+    yield opened
+    context.close()
+    assert opened.complaints == []

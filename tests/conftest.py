@@ -1,0 +1,31 @@
+"""What every part of the suite shares: where the repository is, and where real data may be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPO_ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repo_root() -> Path:
+    """The folder that holds launch.py and the packages."""
+    return REPO_ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data(repo_root: Path) -> Path:
+    """The folder of real radiographs beside the repository; skips the test where it is absent.
+
+    The environment variable ``SALIENCY_AUDIT_DATA`` names another place.
+    """
+    named = os.environ.get("SALIENCY_AUDIT_DATA")
+    folder = Path(named) if named else repo_root.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(
+            f"no real data at {folder}: put it there or set SALIENCY_AUDIT_DATA to its folder"
+        )
+    return folder
