@@ -106,7 +106,7 @@ def serve_workspace(
 ) -> None:
     """Serve one workspace until Ctrl-C or SIGTERM."""
     from annotations.workspace import open_workspace
-    from audit_app.serving import prepare_environment
+    from audit_app.environment import prepare_environment
 
     prepare_environment(open_workspace(root).cache / "gradio")
 
@@ -361,8 +361,9 @@ def add_user(
     else:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     with opened(context.obj) as (_, store):
-        account = add_account(store, name, role, password)
-    say(f"Added {account.name} as {account.role}.")
+        add_account(store, name, role, password)
+        store.log.add("account added", "command line", name, {"role": role})
+    say(f"Added {name} as {role}.")
 
 
 app.add_typer(users_app, name="users")

@@ -58,3 +58,7 @@ class StaleEdit(AnnotationError):
     def __init__(self, message: str, current: Reading) -> None:
         super().__init__(message)
         self.current = current
+
+
+class ExportRefused(AnnotationError):
+    """An export whose format is unknown, or whose file cannot be written."""

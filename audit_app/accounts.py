@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Awaitable, Callable
 from functools import cache
+from pathlib import Path
 
 import anyio
 import argon2
@@ -55,6 +56,22 @@ def set_password(store: Store, name: str, password: str) -> Account:
         InvalidAccount: If the password is not acceptable.
     """
     return store.accounts.set_password_hash(canonical_name(name), hash_password(password))
+
+
+def password_from_file(path: Path) -> str:
+    """The password on the first line of a text file.
+
+    Raises:
+        InvalidAccount: If the file cannot be read as text, or its first line is empty.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise InvalidAccount(f"the password file {path} cannot be read: {reason}") from None
+    if not lines or not lines[0]:
+        raise InvalidAccount(f"the first line of {path} is empty; write the password there")
+    return lines[0]
 
 
 def hash_password(password: str) -> str:

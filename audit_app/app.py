@@ -15,16 +15,18 @@ from audit_app.reports.routes import build_report_routes
 from audit_app.services import Services
 from audit_app.serving import Look, RunningApp, serve
 from audit_app.session import Visitor
+from audit_app.sharing import share_banner
 from audit_app.tabs.audit import AuditTab, build_audit_tab, fill_audit, selection_of_row
 from audit_app.tabs.compare import (
     CompareTab,
     build_compare_tab,
     fill_choices,
+    just_read,
     parse_selection,
     show_selection,
 )
 from audit_app.tabs.data import DataTab, build_data_tab, fill_data
-from audit_app.tabs.read import build_read_tab
+from audit_app.tabs.read import ReadTab, build_read_tab
 from audit_app.viewer.routes import build_routes
 
 STYLE: Final = Path(__file__).parent / "app.css"
@@ -32,8 +34,6 @@ PRIVATE: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": 
 TITLE: Final = "Saliency Audit"
 SYNTHETIC: Final = "Synthetic pictures and a synthetic reader. "
 NOT_CLINICAL: Final = "A research tool. Not for clinical use."
-# Gradio takes its dark look from the class on the body.
-DARK: Final = "() => document.body.classList.add('dark')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class _Tabs:
     """The tabs that are filled when they are opened."""
 
     all: gr.Tabs
+    read: ReadTab
     compare_place: gr.Tab
     compare: CompareTab
     audit_place: gr.Tab
@@ -64,7 +65,7 @@ def build_page(services: Services) -> Page:
         banner = gr.Markdown(elem_id="banner")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Read", id="read"):
-                build_read_tab(services)
+                read = build_read_tab(services)
             with gr.Tab("Compare", id="compare") as compare_place:
                 compare = build_compare_tab(services)
             with gr.Tab("Audit", id="audit") as audit_place:
@@ -77,7 +78,7 @@ def build_page(services: Services) -> Page:
             return banner_text(services, visitor)
 
         demo.load(greet, None, banner, **PRIVATE)
-        places = _Tabs(tabs, compare_place, compare, audit_place, audit, data_place, data)
+        places = _Tabs(tabs, read, compare_place, compare, audit_place, audit, data_place, data)
         _fill_on_opening(services, places)
         _open_case_of_row(services, places)
     routes = [*build_routes(services), *build_report_routes(services)]
@@ -94,10 +95,11 @@ def _fill_on_opening(services: Services, tabs: _Tabs) -> None:
         finding: str | None,
         model: str | None,
         method: str | None,
+        read_image: str | None,
         visitor: Visitor,
     ) -> list[Any]:
         current = parse_selection(case, finding, model, method)
-        return fill_choices(services, visitor, current)
+        return fill_choices(services, visitor, just_read(services, visitor, read_image, current))
 
     @handler(services)
     def show_compare(
@@ -118,9 +120,9 @@ def _fill_on_opening(services: Services, tabs: _Tabs) -> None:
     def open_data() -> list[Any]:
         return fill_data(services)
 
-    tabs.compare_place.select(open_compare, compare.choices, compare.choices, **PRIVATE).then(
-        show_compare, compare.choices, compare.shown, **PRIVATE
-    )
+    tabs.compare_place.select(
+        open_compare, [*compare.choices, tabs.read.image_id], compare.choices, **PRIVATE
+    ).then(show_compare, compare.choices, compare.shown, **PRIVATE)
     tabs.audit_place.select(open_audit, tabs.audit.run, tabs.audit.filled, **PRIVATE)
     tabs.data_place.select(open_data, None, tabs.data.filled, **PRIVATE)
 
@@ -145,18 +147,20 @@ def build_look() -> Look:
         font=["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"],
         font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
     )
-    return Look(theme=theme, css=STYLE.read_text(encoding="utf-8"), js=DARK)
+    return Look(theme=theme, css=STYLE.read_text(encoding="utf-8"))
 
 
 def banner_text(services: Services, visitor: Visitor) -> str:
     """What stands above the tabs: the workspace, who reads, and what this is not for."""
     synthetic = SYNTHETIC if services.workspace.settings.synthetic else ""
     name = services.workspace.settings.name
-    return f"**{name}** | {visitor.name} ({visitor.role}) | {synthetic}{NOT_CLINICAL}"
+    line = f"**{name}** | {visitor.name} ({visitor.role}) | {synthetic}{NOT_CLINICAL}"
+    return "\n\n".join(part for part in (share_banner(services.settings), line) if part)
 
 
 def run_app(services: Services) -> None:
     """Serve the page until the process is asked to stop."""
+    services.store.backup_if_due(services.workspace.backups)
     page = build_page(services)
     serve(
         page.demo,

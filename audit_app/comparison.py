@@ -17,6 +17,7 @@ from audit_app.evaluation import crop_to_picture, score_region_map
 from audit_app.jobs import ACTIVE_STATUSES
 from audit_app.map_cache import CachedMaps, MapRequest, cache_file, read_maps
 from audit_app.metrics.localisation import MapScore
+from audit_app.models import ready_modes
 from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.viewer.state import case_meta, region_value
@@ -24,6 +25,7 @@ from model_store.preprocessing import FrameGeometry
 
 MODES: Final = {"zs": "Zero-shot", "lp": "Linear probe", "ft": "Fine-tune"}
 THRESHOLD: Final = 0.5
+NOT_TRAINED: Final = "not trained yet; train this mode in the tab Data & models"
 NUMBERS: Final = (
     ("hit", "Hit"),
     ("iou", "IoU"),
@@ -60,7 +62,7 @@ def readable_cases(services: Services, visitor: Visitor) -> list[Case]:
     """
     readers = [visitor.name] if visitor.role == "reader" else None
     readings = services.store.readings.committed(latest=True, blinded_only=False, readers=readers)
-    names = {image.image_id: image.name for image in services.store.images.all()}
+    names = services.store.images.names()
     return [
         Case(
             one.image_id,
@@ -94,23 +96,37 @@ def open_reading(services: Services, visitor: Visitor, selection: Selection) -> 
     for one in services.store.readings.committed(
         latest=True, blinded_only=False, readers=[selection.reader], image_ids=[selection.image_id]
     ):
-        own = services.store.readings.get(selection.image_id, visitor.name)
-        if own.status == "draft":
-            raise ReadingLocked("commit your own reading of this image first; its maps are locked")
-        services.store.readings.reveal(selection.image_id, visitor.name)
+        note_reveal(services, visitor, selection.image_id)
         return one
     raise ReadingLocked("this reading is not committed yet; commit it, then compare")
 
 
+def note_reveal(services: Services, visitor: Visitor, image_id: str) -> None:
+    """Keep that the visitor sees maps of this image now.
+
+    Raises:
+        ReadingLocked: If the visitor has begun to read this image and has not committed yet.
+    """
+    own = services.store.readings.get(image_id, visitor.name)
+    if own.commits:
+        if own.revealed_at is None:
+            services.store.readings.reveal(image_id, visitor.name)
+    elif own.status == "draft":
+        raise ReadingLocked("commit your own reading of this image first; its maps are locked")
+    else:
+        services.store.readings.note_seen_unread(image_id, visitor.name)
+
+
 def missing_modes(services: Services, selection: Selection) -> list[str]:
-    """The modes whose maps of this image were not computed yet."""
-    return [mode for mode in MODES if load_maps(services, selection, mode) is None]
+    """The modes that are ready and whose maps of this image were not computed yet."""
+    ready = ready_modes(services.workspace, selection.model)
+    return [mode for mode in ready if load_maps(services, selection, mode) is None]
 
 
 def load_maps(services: Services, selection: Selection, mode: str) -> CachedMaps | None:
     """The maps of one mode, or None when they were not computed yet."""
     image = services.store.images.get(selection.image_id)
-    findings = services.workspace.settings.findings
+    findings = services.store.findings()
     request = MapRequest(image, selection.model, mode, selection.method, findings)
     entry = services.store.models.get(selection.model)
     return read_maps(cache_file(services.workspace, request, entry))
@@ -122,10 +138,13 @@ def build_panes(
     """Three panes for the panel, one per mode, each with its heat layer and its numbers."""
     image = services.store.images.get(selection.image_id)
     regions = [region for region in reading.regions if region.finding == selection.finding]
+    ready = ready_modes(services.workspace, selection.model)
     panes = []
     for mode, title in MODES.items():
         maps = load_maps(services, selection, mode)
-        if maps is None:
+        if mode not in ready:
+            panes.append(empty_pane(title, NOT_TRAINED))
+        elif maps is None:
             panes.append(empty_pane(title, failures.get(mode, "computing the map ...")))
         elif selection.finding not in maps.findings:
             panes.append(empty_pane(title, f"this mode has no output for {selection.finding}"))
@@ -163,7 +182,7 @@ def full_pane(
 
 def numbers(score: MapScore, visible_fraction: float) -> list[tuple[str, str]]:
     """The agreement of this image as shown: name and text, n/a where a value is undefined."""
-    lines = [("Status", score.status)]
+    lines: list[tuple[str, str]] = [("Status", score.status)]
     for column, label in NUMBERS:
         value = getattr(score, column)
         lines.append((label, "n/a" if value is None else f"{value:.3f}"))

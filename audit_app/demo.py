@@ -102,7 +102,7 @@ def add_phantom(workspace: Workspace, store: Store, phantom: Phantom, number: in
     image, _ = store.images.add(
         NewImage(
             path=str(path),
-            origin=str(path),
+            origin=f"demo:{path.name}",
             name=f"Phantom {number + 1:03d}",
             source="demo",
             sha256=file_sha256(path),

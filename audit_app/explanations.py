@@ -40,16 +40,15 @@ def explain_image(
         for instance), so that the other modes can still be shown.
     """
     image = store.images.get(wanted.image_id)
-    findings = workspace.settings.findings
+    findings = store.findings()
     request = MapRequest(image, wanted.model, wanted.mode, wanted.method, findings)
     file = cache_file(workspace, request, store.models.get(wanted.model))
     if read_maps(file) is not None:
         return ""
     picture = display_picture(load_radiograph(Path(image.path)))
     try:
-        explanation = runtime.explain(
-            wanted.model, wanted.mode, wanted.method, picture, list(findings)
-        )
+        known = runtime.supported(wanted.model, wanted.mode, findings)
+        explanation = runtime.explain(wanted.model, wanted.mode, wanted.method, picture, known)
     except ModelError as error:
         return str(error)
     maps = CachedMaps(

@@ -21,17 +21,15 @@ def is_alive(pid: int, pid_started: float) -> bool:
     """Whether this very process (not a later one with the same number) still runs."""
     try:
         process = psutil.Process(pid)
-        return (
-            process.status() != psutil.STATUS_ZOMBIE
-            and abs(process.create_time() - pid_started) < 1.0
-        )
+        is_zombie = process.status() == psutil.STATUS_ZOMBIE
+        return not is_zombie and abs(float(process.create_time()) - pid_started) < 1.0
     except psutil.NoSuchProcess:
         return False
 
 
 def own_start() -> float:
     """When this process began, in the clock of ``is_alive``."""
-    return psutil.Process(os.getpid()).create_time()
+    return float(psutil.Process(os.getpid()).create_time())
 
 
 def submit_job(

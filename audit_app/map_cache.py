@@ -8,6 +8,7 @@ import os
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +115,9 @@ def prune(folder: Path, max_bytes: int = MAX_BYTES) -> None:
             file.unlink(missing_ok=True)
 
 
-def _geometry(facts: dict[str, object]) -> FrameGeometry:
+def _geometry(facts: dict[str, Any]) -> FrameGeometry:
     """The geometry that ``asdict`` wrote; JSON made its tuples lists."""
-    values = {key: tuple(v) if isinstance(v, list) else v for key, v in facts.items()}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()
+    }
     return FrameGeometry(**values)

@@ -16,6 +16,7 @@ from annotations.imaging.display import display_picture
 from annotations.records import ImageRecord
 from annotations.store import Store
 from annotations.workspace import Workspace
+from audit_app.audit_plan import patient_of
 from audit_app.errors import AuditError
 from audit_app.models import make_runtime
 from model_store.training import STUDY_SETTINGS, TrainingSet
@@ -117,7 +118,7 @@ def training_set(store: Store, source: str, seed: int) -> TrainingSet:
         images, {} if source == READINGS else store.labels.splits(source), seed
     )
     if not train or not validation:
-        n_patients = len({image.patient_hash for image in images})
+        n_patients = len({patient_of(image.patient_hash, image.image_id) for image in images})
         raise AuditError(
             f"{len(images)} labelled images of {n_patients} patients cannot be split into training"
             " and validation; label more patients"
@@ -141,12 +142,13 @@ def split_indices(
         train = [i for i, one in enumerate(images) if stored.get(one.image_id) == "train"]
         held = [i for i, one in enumerate(images) if stored.get(one.image_id) == "validation"]
         return train, held
-    patients = sorted({image.patient_hash for image in images})
+    patient_of_image = [patient_of(one.patient_hash, one.image_id) for one in images]
+    patients = sorted(set(patient_of_image))
     random.Random(seed).shuffle(patients)
     n_held = max(1, round(VALIDATION_SHARE * len(patients)))
     held_patients = set(patients[:n_held])
-    held = [i for i, one in enumerate(images) if one.patient_hash in held_patients]
-    train = [i for i, one in enumerate(images) if one.patient_hash not in held_patients]
+    held = [i for i, patient in enumerate(patient_of_image) if patient in held_patients]
+    train = [i for i, patient in enumerate(patient_of_image) if patient not in held_patients]
     return train, held
 
 

@@ -64,9 +64,11 @@ class Worker:
             log.error("job %d %s failed: %s", job.job_id, job.kind, _where(error))
             self.store.jobs.finish(job.job_id, "failed", {}, f"the job stopped at {_where(error)}")
         else:
-            status = "cancelled" if report.cancelled else "done"
-            message = "cancelled; what was finished is kept" if report.cancelled else ""
-            self.store.jobs.finish(job.job_id, status, result, message)
+            if report.cancelled:
+                kept = "cancelled; what was finished is kept"
+                self.store.jobs.finish(job.job_id, "cancelled", result, kept)
+            else:
+                self.store.jobs.finish(job.job_id, "done", result, "")
         log.info("job %d ends", job.job_id)
 
     def serve_pages(self, current: Job) -> None:

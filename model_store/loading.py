@@ -11,11 +11,11 @@ from typing import Any, cast
 
 import huggingface_hub.constants
 import numpy as np
-import open_clip  # type: ignore[import-untyped]
+import open_clip
 import timm
 import torch
 from numpy.typing import NDArray
-from open_clip.transform import (  # type: ignore[import-untyped]
+from open_clip.transform import (
     MaybeConvertMode,
     MaybeToTensor,
     PreprocessCfg,
@@ -23,7 +23,7 @@ from open_clip.transform import (  # type: ignore[import-untyped]
 )
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.transforms import Compose, Normalize  # type: ignore[import-untyped]
+from torchvision.transforms import Compose, Normalize
 
 from model_store.entries import ModelEntry, Preprocessing
 from model_store.errors import InvalidEntry, WrongWeights

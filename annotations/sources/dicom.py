@@ -14,6 +14,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from annotations.errors import UnknownSource
+from annotations.imaging.files import DICOM_SUFFIXES
 from annotations.sources.listing import (
     DICOMDIR,
     Remark,
@@ -29,7 +30,6 @@ from annotations.sources.listing import (
     walk_files,
 )
 
-_SUFFIXES: Final = frozenset({".dcm", ".dicom", ".ima"})
 _TAGS: Final = ["StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "InstanceNumber"]
 _MAX_DICOMDIR_BYTES: Final = 256_000_000
 
@@ -91,7 +91,7 @@ def _list_files(source: Path) -> Iterator[Path | Skipped | Remark]:
 
 
 def _is_dicom_name(path: Path) -> bool:
-    return path.suffix.lower() in _SUFFIXES or (has_no_suffix(path) and has_dicom_magic(path))
+    return path.suffix.lower() in DICOM_SUFFIXES or (has_no_suffix(path) and has_dicom_magic(path))
 
 
 def files_of_dicomdir(path: Path) -> Iterator[Path | Skipped | Remark]:

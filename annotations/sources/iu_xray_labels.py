@@ -85,7 +85,7 @@ def split_of_study(uids: Sequence[str]) -> StudySplit:
         return StudySplit({}, frozenset(), is_of_study)
     # scikit-learn and pandas take over a second to import; only this import needs them.
     import pandas as pd
-    from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
+    from sklearn.model_selection import train_test_split
 
     train, rest = train_test_split(list(uids), test_size=0.3, random_state=SEED, shuffle=True)
     validation, test = train_test_split(rest, test_size=0.5, random_state=SEED, shuffle=True)

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from annotations.errors import UnknownSource
+from annotations.imaging.files import DICOM_SUFFIXES, RASTER_SUFFIXES
 from annotations.records import Certainty, ReaderKind
 
-IMAGE_SUFFIXES: Final = frozenset(
-    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".ima"}
-)
+IMAGE_SUFFIXES: Final = RASTER_SUFFIXES | DICOM_SUFFIXES
 DICOMDIR: Final = "DICOMDIR"
 _WORKSPACE_MARK: Final = "workspace.toml"
 _DICM_OFFSET: Final = 128

@@ -42,7 +42,7 @@ class Store:
         self.database = database
         self._connections = open_database(database)
         self._vocabulary = Vocabulary(self._connections, findings)
-        self.images = Images(self._connections, self._vocabulary)
+        self.images = Images(self._connections, self._vocabulary, database.parent)
         self.labels = Labels(self._connections, self._vocabulary)
         self.readers = Readers(self._connections)
         self.readings = Readings(self._connections, self._vocabulary)

@@ -6,6 +6,8 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Final, TypedDict, Unpack, cast, get_args
 
 from annotations.errors import StoreError, UnknownRecord
@@ -39,9 +41,18 @@ class WorklistFilters(TypedDict, total=False):
 class Images:
     """The stored images, in the order in which they came."""
 
-    def __init__(self, connections: Connections, vocabulary: Vocabulary) -> None:
+    def __init__(self, connections: Connections, vocabulary: Vocabulary, root: Path) -> None:
+        """The images of one database.
+
+        Args:
+            connections: To the database.
+            vocabulary: Its findings.
+            root: The workspace. Paths below it are stored relative to it, so that a workspace
+                that was moved still finds the pictures that were copied into it.
+        """
         self._connections = connections
         self._vocabulary = vocabulary
+        self._root = root.resolve()
 
     def add(self, new: NewImage) -> tuple[ImageRecord, bool]:
         """The stored image, and whether it is new; the same file again changes nothing.
@@ -53,14 +64,23 @@ class Images:
         with self._connections.write() as connection:
             known = _by_origin(connection, new.origin)
             if known is None:
-                return _insert(connection, new), True
+                return self._placed(_insert(connection, self._portable(new))), True
         if known.sha256 != new.sha256:
             raise StoreError(
                 f"the file {new.origin} changed since it was imported on {known.added_at[:10]} "
                 f"(SHA-256 {known.sha256[:12]}... then, {new.sha256[:12]}... now); its readings "
                 "belong to the old picture: restore it, or import the new one under another name"
             )
-        return known, False
+        return self._placed(known), False
+
+    def _portable(self, new: NewImage) -> NewImage:
+        path = Path(new.path)
+        if not path.is_relative_to(self._root):
+            return new
+        return replace(new, path=path.relative_to(self._root).as_posix())
+
+    def _placed(self, image: ImageRecord) -> ImageRecord:
+        return replace(image, path=str(self._root / image.path))
 
     def get(self, image_id: str) -> ImageRecord:
         """The image with this id.
@@ -69,17 +89,19 @@ class Images:
             UnknownRecord: If there is none.
         """
         with self._connections.read() as connection:
-            return find_image(connection, image_id)
+            return self._placed(find_image(connection, image_id))
 
     def by_origin(self, origin: str) -> ImageRecord | None:
         """The image that was imported from this absolute path, if one was."""
         with self._connections.read() as connection:
-            return _by_origin(connection, origin)
+            found = _by_origin(connection, origin)
+        return None if found is None else self._placed(found)
 
     def all(self) -> list[ImageRecord]:
         """Every image in the order in which they came."""
         with self._connections.read() as connection:
-            return [_image(row) for row in connection.execute("SELECT * FROM images ORDER BY seq")]
+            rows = connection.execute("SELECT * FROM images ORDER BY seq")
+            return [self._placed(_image(row)) for row in rows]
 
     def names(self) -> dict[str, str]:
         """For each image, in the order in which they came, what the worklist shows."""

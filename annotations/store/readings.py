@@ -6,6 +6,7 @@ import sqlite3
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from annotations.errors import IncompleteReading, ReadingLocked, StaleEdit, StoreError
 from annotations.findings import NO_FINDING, check_finding
@@ -19,6 +20,8 @@ from annotations.store.readers import ensure_reader
 from annotations.store.regions import check_region, content_sha256, region_json
 from annotations.store.vocabulary import Vocabulary
 from annotations.store.working_copy import create_reading, load_reading, put_region, set_columns
+
+SEEN_UNREAD: Final = "seen unread"
 
 
 class Readings:
@@ -81,7 +84,8 @@ class Readings:
                     f"this reading has no box and does not say '{NO_FINDING}'; mark a finding or "
                     f"tick '{NO_FINDING}' before the commit"
                 )
-            _keep(connection, current, _snapshot(current))
+            seen = _seen_unread(connection, image_id, reader)
+            _keep(connection, current, _snapshot(current, seen_unread=seen))
             return load_reading(connection, image_id, reader)
 
     def reopen(self, image_id: str, reader: str) -> Reading:
@@ -111,6 +115,17 @@ class Readings:
             set_columns(connection, current.reading_id, revealed_at=now())
             _log(connection, "reveal", current, {"commits": current.commits})
             return load_reading(connection, image_id, reader)
+
+    def note_seen_unread(self, image_id: str, reader: str) -> None:
+        """Keep that this reader saw a heatmap of an image without having committed a reading.
+
+        An auditor may look at others' readings; what the same person commits on that image
+        later is not blinded.
+        """
+        with self._connections.write() as connection:
+            find_image(connection, image_id)
+            if not _seen_unread(connection, image_id, reader):
+                append(connection, LogEntry(SEEN_UNREAD, reader, image_id, image_id=image_id))
 
     def import_committed(
         self,
@@ -197,6 +212,14 @@ class Readings:
             return commits.all_of_image(connection, image_id)
 
 
+def _seen_unread(connection: sqlite3.Connection, image_id: str, reader: str) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM log WHERE image_id = ? AND kind = ? AND actor = ?",
+        (image_id, SEEN_UNREAD, reader),
+    )
+    return found.fetchone() is not None
+
+
 def _check_open(current: Reading) -> None:
     if not current.is_open:
         raise ReadingLocked(
@@ -230,13 +253,13 @@ def _with_id(region: Region) -> Region:
     return region if region.region_id else replace(region, region_id=str(uuid.uuid4()))
 
 
-def _snapshot(current: Reading) -> commits.Snapshot:
+def _snapshot(current: Reading, *, seen_unread: bool = False) -> commits.Snapshot:
     return commits.Snapshot(
         reading_id=current.reading_id,
         commit_number=current.commits + 1,
         version=current.version,
         committed_at=now(),
-        blinded=current.revealed_at is None,
+        blinded=current.revealed_at is None and not seen_unread,
         imported=False,
         no_finding=current.no_finding,
         regions=current.regions,

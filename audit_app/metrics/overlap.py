@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.filters import threshold_otsu
 
 Mask = NDArray[np.bool_]
 FloatMap = NDArray[np.float64]
@@ -64,6 +63,9 @@ def iou_curve(
 
 def iou_otsu(normalised: FloatMap, region: Mask) -> float:
     """IoU at Otsu's threshold (256 bins, scikit-image) of the normalised map."""
+    # Here, because scikit-image takes a second to load and the first page does not need it.
+    from skimage.filters import threshold_otsu
+
     # From 0 to 1 the bins' edges are multiples of 1/256 and the product is exact, so this is
     # numpy.histogram's count to the pixel, in a tenth of its time.
     bins = np.minimum((normalised * OTSU_BINS).astype(np.intp), OTSU_BINS - 1)

@@ -1,1 +1,1 @@
-"""."""
+"""Tables and files of audits."""

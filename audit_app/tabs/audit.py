@@ -68,12 +68,18 @@ class AuditTab:
 def build_audit_tab(services: Services) -> AuditTab:
     """The tab's components and events; filled when it is opened."""
     with gr.Row(elem_classes="choices"):
-        model = gr.Dropdown([], label="Model", elem_id="audit-model")
+        model = gr.Dropdown([], label="Model", elem_id="audit-model", min_width=180)
         modes = gr.CheckboxGroup(
-            [(words, mode) for mode, words in MODES.items()], label="Modes", elem_id="audit-modes"
+            [(words, mode) for mode, words in MODES.items()],
+            label="Modes",
+            scale=3,
+            min_width=420,
+            elem_id="audit-modes",
         )
-        start = gr.Button("Run audit", variant="primary", elem_id="audit-start")
-        cancel = gr.Button("Cancel", elem_id="audit-cancel")
+        start = gr.Button(
+            "Run audit", variant="primary", elem_id="audit-start", scale=0, min_width=140
+        )
+        cancel = gr.Button("Cancel", elem_id="audit-cancel", scale=0, min_width=100)
     status = gr.Markdown(elem_id="audit-status", elem_classes="status-line")
     timer = gr.Timer(POLL_S, active=False)
     run = gr.Dropdown([], label="Audit", elem_id="audit-run")
@@ -85,9 +91,9 @@ def build_audit_tab(services: Services) -> AuditTab:
         elem_id="audit-summary",
         label="By finding",
     )
-    gr.Markdown("Click a row to see its maps.", elem_classes="status-line")
     rows = gr.Dataframe(
-        headers=list(ROW_HEADERS), interactive=False, elem_id="audit-rows", label="Rows",
+        headers=list(ROW_HEADERS), interactive=False, elem_id="audit-rows",
+        label="Rows: click one to see its maps",
         max_height=420,
     )  # fmt: skip
     tab = AuditTab(model, modes, status, timer, run, headline, links, summary, rows)
@@ -223,7 +229,7 @@ def show_run(services: Services, run_id: str | None) -> list[Any]:
     run = services.store.audits.get(run_id)
     rows = services.store.audits.rows(run_id)
     has_files = run_folder(services.workspace, run_id).is_dir()
-    names = {image.image_id: image.name for image in services.store.images.all()}
+    names = services.store.images.names()
     lines = [summary_row(line) for line in summary_lines(run)]
     return [
         "\n\n".join(describe_run(run) + truncation(rows)),

@@ -117,6 +117,23 @@ def fill_choices(services: Services, visitor: Visitor, wanted: Selection | None)
     ]
 
 
+def just_read(
+    services: Services, visitor: Visitor, image_id: str | None, current: Selection | None
+) -> Selection | None:
+    """The selection to open with: the visitor's own reading of the image in the Read tab, once.
+
+    Whoever has just committed wants to see that picture's maps; who has seen them keeps what is
+    chosen in the tab.
+    """
+    if not image_id:
+        return current
+    own = services.store.readings.get(image_id, visitor.name)
+    if not own.commits or (own.revealed_at is not None and current is not None):
+        return current
+    model = current.model if current else ""
+    return Selection(image_id, visitor.name, "", model, "")
+
+
 def finding_choices(
     services: Services, visitor: Visitor, case: str | None, wanted: str | None = None
 ) -> Any:

@@ -54,7 +54,7 @@ def build_data_tab(services: Services) -> DataTab:
     contents = gr.Markdown(elem_id="data-contents")
     with gr.Row():
         with gr.Column(), gr.Group():
-            gr.Markdown("### Import pictures", elem_classes="group-title")
+            gr.Markdown("#### Import pictures", elem_classes="group-title")
             kinds = [(f"{kind} - {source.description}", kind) for kind, source in SOURCES.items()]
             kind = gr.Dropdown(kinds, value="folder", label="Kind", elem_id="import-kind")
             source = gr.Textbox(
@@ -66,30 +66,31 @@ def build_data_tab(services: Services) -> DataTab:
             copy = gr.Checkbox(label="Copy the pictures into the workspace")
             start_import = gr.Button("Import", variant="primary", elem_id="import-start")
         with gr.Column(), gr.Group():
-            gr.Markdown("### Models", elem_classes="group-title")
-            models = gr.Markdown(elem_id="model-list")
+            gr.Markdown("#### Models", elem_classes="group-title")
+            models = gr.Markdown(elem_id="model-list", elem_classes="group-text")
             name = gr.Dropdown(
                 list(PRESETS), label="Add: a preset, or a name of your own", allow_custom_value=True
             )
             path = gr.Textbox(label="Folder with a local copy (no network is used)")
             add = gr.Button("Add model", elem_id="model-add")
         with gr.Column(), gr.Group():
-            gr.Markdown("### Train", elem_classes="group-title")
+            gr.Markdown("#### Train", elem_classes="group-title")
             model = gr.Dropdown([], label="Model", elem_id="train-model")
             mode = gr.Radio([("Linear probe", "lp"), ("Fine-tune", "ft")], value="lp", label="Mode")
             labels = gr.Dropdown([], label="Labels", elem_id="train-labels")
             start_training = gr.Button("Train", elem_id="train-start")
-    gr.Markdown("### Background work", elem_classes="group-title")
+    gr.Markdown("#### Background work", elem_classes="group-title")
     report = gr.Markdown(elem_id="job-report", elem_classes="status-line")
     jobs = gr.Dataframe(headers=JOB_HEADERS, interactive=False, wrap=True, elem_id="job-table")
     with gr.Row():
         job = gr.Dropdown([], label="Job", scale=2, elem_id="job-choice")
-        cancel = gr.Button("Cancel")
-        resume = gr.Button("Resume")
+        cancel = gr.Button("Cancel", scale=0, min_width=120)
+        resume = gr.Button("Resume", scale=0, min_width=120)
     timer = gr.Timer(POLL_S, active=False)
     tab = DataTab(contents, models, model, labels, jobs, job, report, timer)
 
     on = handler(services, "admin")
+    refilled = tab.filled[: -len(tab.watched)]
     forms = [
         (start_import, import_params, [source, kind, reader, copy], "import"),
         (add, model_params, [name, path], "add model"),
@@ -104,7 +105,7 @@ def build_data_tab(services: Services) -> DataTab:
 
     @on
     def refill() -> list[Any]:
-        return fill_data(services)
+        return fill_data(services)[: len(refilled)]
 
     @on
     def stop(job_id: int | None) -> list[Any]:
@@ -119,7 +120,7 @@ def build_data_tab(services: Services) -> DataTab:
 
     timer.tick(watch, None, tab.watched, queue=False, **PRIVATE)
     # A finished job may have brought pictures, models or labels.
-    report.change(refill, None, tab.filled[:4], **PRIVATE)
+    report.change(refill, None, refilled, **PRIVATE)
     cancel.click(stop, job, tab.watched, **PRIVATE)
     resume.click(go_on, job, tab.watched, **PRIVATE)
     return tab
@@ -204,7 +205,7 @@ def describe_contents(services: Services) -> str:
     count = store.images.count()
     if count == 0:
         return "This workspace holds no pictures yet. Import some below."
-    n_committed = len(store.readings.committed(latest=True, blinded_only=False))
+    n_committed = store.readings.count_committed()
     sources = ", ".join(store.images.sources())
     return f"**{count} pictures** ({sources}), **{n_committed} committed readings**."
 

@@ -67,16 +67,14 @@ def build_read_tab(services: Services) -> ReadTab:
             search = gr.Textbox(
                 show_label=False, placeholder="Search the worklist", elem_id="read-search"
             )
-            with gr.Row():
+            with gr.Accordion("Filter", open=False, elem_id="read-filter"):
                 status = gr.Dropdown(
-                    STATUS_CHOICES, value="", label="Status", min_width=110, elem_id="read-status"
+                    STATUS_CHOICES, value="", label="Status", elem_id="read-status"
                 )
-                source = gr.Dropdown(
-                    [("All", "")], value="", label="Source", min_width=110, elem_id="read-source"
+                source = gr.Dropdown([("All", "")], value="", label="Source", elem_id="read-source")
+                finding = gr.Dropdown(
+                    [("All", "")], value="", label="Finding that I marked", elem_id="read-finding"
                 )
-            finding = gr.Dropdown(
-                [("All", "")], value="", label="Finding that I marked", elem_id="read-finding"
-            )
             worklist = WorklistPanel(elem_id="read-worklist")
         with gr.Column(scale=5, min_width=520):
             panel = ReadingPanel(elem_id="read-panel")

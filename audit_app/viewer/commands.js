@@ -110,8 +110,8 @@ function caseCommands(panel) {
   return {
     next: () => panel.step(1),
     previous: () => panel.step(-1),
-    commit: () => { panel.commit(); },
-    correct: () => { panel.correct(); },
+    commit: () => { panel.saving.commit(); },
+    correct: () => { panel.saving.correct(); },
     compare: () => panel.trigger('compare', { case_id: panel.caseId }),
   };
 }

@@ -1,12 +1,12 @@
 // The reading panel: one case at a time, its picture, boxes, edits and commit.
 // The server sends one value {case_id, meta, reading, ...}; edits go to our own routes and are acknowledged.
 
-import { el, isTyping, uuid } from './dom.js';
+import { el, isTyping } from './dom.js';
 import { prepared } from './meta.js';
 import { comboOf, commandOf } from './keys.js';
-import { Outbox } from './outbox.js';
 import { PixelCache, sha256 } from './pixels.js';
 import { History, ReadingModel } from './reading.js';
+import { Saving } from './saving.js';
 import { buildShortcutSheet } from './sheet.js';
 import { Sidebar } from './sidebar.js';
 import { Toolbar } from './toolbar.js';
@@ -21,7 +21,8 @@ const STATUS_NAMES = { new: 'not read', draft: 'draft', committed: 'committed', 
 export class ReadingPanel {
   // trigger(event, data) reaches Python: 'step', 'changed', 'compare'.
   constructor(host, trigger) {
-    Object.assign(this, { host, trigger, caseId: null, model: null, history: new History(), outbox: null, opening: 0 });
+    Object.assign(this, { host, trigger, caseId: null, model: null, history: new History(), opening: 0 });
+    this.saving = new Saving(this);
     this.pixels = new PixelCache({ fetchPixels: transport.fetchPixels });
     this.colours = new Map();
     this.timing = {};
@@ -38,18 +39,16 @@ export class ReadingPanel {
   build() {
     this.title = el('h2', { class: 'sa-title' });
     this.badge = el('span', { class: 'sa-badge' });
-    this.saved = el('span', { class: 'sa-saved', role: 'status', 'aria-live': 'polite' });
     this.toolbar = new Toolbar({ run: (command) => this.run(command), choosePreset: (index) => this.choosePreset(index) });
     this.sidebar = new Sidebar(this.sidebarOwner());
     this.stage = el('div', { class: 'sa-stage', tabindex: 0, role: 'application', 'aria-label': 'Radiograph: no case is open' });
     this.empty = el('p', { class: 'sa-empty' });
     this.message = el('p', { class: 'sa-message', role: 'alert', hidden: true });
-    this.conflict = el('div', { class: 'sa-conflict', role: 'alert', hidden: true });
     this.sheet = buildShortcutSheet();
     this.stage.append(this.empty);
     this.host.replaceChildren(
-      el('header', { class: 'sa-top' }, this.title, this.badge, el('div', { class: 'sa-spacer' }), this.saved),
-      this.toolbar.root, this.conflict,
+      el('header', { class: 'sa-top' }, this.title, this.badge, el('div', { class: 'sa-spacer' }), this.saving.state),
+      this.toolbar.root, this.saving.conflict,
       el('div', { class: 'sa-main' }, el('div', { class: 'sa-stage-frame' }, this.stage, this.message), this.sidebar.root),
       this.sheet,
     );
@@ -86,7 +85,7 @@ export class ReadingPanel {
       ['keydown', active((event) => this.keyDown(event))],
       ['keyup', active((event) => this.keyUp(event))],
     ];
-    this.wake = active(() => this.outbox?.retryNow());
+    this.wake = active(() => this.saving.retryNow());
     for (const [type, listener] of this.listeners) document.addEventListener(type, listener);
     window.addEventListener('online', this.wake);
     window.addEventListener('blur', () => this.keysReleased());
@@ -102,17 +101,17 @@ export class ReadingPanel {
 
   // One atomic value; null closes. The same case again only brings a newer reading.
   show(value) {
-    this.opening += 1;
     clearTimeout(this.stepTimer);
     this.isStepping = false;
     if (!value) return this.showEmpty('Choose a case in the worklist.');
-    this.startOutbox(value);
+    this.saving.start(value);
     if (value.problem) return this.showEmpty(value.problem, value.title);
     if (value.case_id === this.caseId) return this.adopt(value.reading);
     return this.open(value);
   }
 
   showEmpty(text, title = '') {
+    this.opening += 1;
     this.caseId = null;
     this.model = null;
     this.viewer.close();
@@ -120,11 +119,12 @@ export class ReadingPanel {
     this.empty.textContent = text;
     this.title.textContent = title;
     this.badge.textContent = '';
-    this.conflict.hidden = true;
+    this.saving.conflict.hidden = true;
     this.stage.setAttribute('aria-label', `Radiograph: ${text}`);
   }
 
   open(value) {
+    this.opening += 1;
     this.timing = { openedAt: performance.now() };
     this.caseId = value.case_id;
     this.meta = value.meta;
@@ -196,9 +196,9 @@ export class ReadingPanel {
   adopt(reading) {
     if (!this.model || reading.image_id !== this.caseId) return;
     if (reading.version < this.model.version) return; // an answer that was overtaken
-    this.model.adopt(reading, this.outbox.pendingOf(this.caseId));
+    this.model.adopt(reading, this.saving.pendingOf(this.caseId));
     this.showReading();
-    this.showConflict();
+    this.saving.showConflict();
   }
 
   showReading() {
@@ -258,7 +258,7 @@ export class ReadingPanel {
   perform(change) {
     const base = this.model.nextBase;
     const inverse = this.model.apply(change);
-    this.outbox.add(this.caseId, base, change);
+    this.saving.add(this.caseId, base, change);
     return inverse;
   }
 
@@ -305,120 +305,6 @@ export class ReadingPanel {
     if (preset) this.viewer.picture.setPreset(preset);
     this.toolbar.showPreset(index);
     this.stage.focus({ preventScroll: true });
-  }
-
-  // --- saving ------------------------------------------------------------------------------------
-
-  startOutbox({ outbox_key: key }) {
-    if (!key || this.outbox?.prefix === key) return;
-    this.outbox = new Outbox({
-      prefix: key, clientId: uuid(), storage: localStorageOrNone(), noteStorage: globalThis.sessionStorage,
-      send: transport.sendEdit, timers: window,
-      listener: {
-        state: (name, pending) => this.showSaved(name, pending),
-        acknowledged: (edit, reading) => edit.image_id === this.caseId && this.adopt(reading),
-        refused: (edits, body) => this.outdated(edits, body),
-        rejected: (edit, body) => this.rejected(edit, body),
-      },
-    });
-    this.outbox.start();
-  }
-
-  showSaved(state, pending) {
-    const changes = pending === 1 ? '1 change' : `${pending} changes`;
-    const texts = {
-      saved: 'Saved', saving: 'Saving …', retrying: `Not saved – retrying (${changes} kept in this browser)`,
-      signed_out: `Not saved – sign in again (${changes} kept in this browser)`,
-    };
-    this.saved.dataset.state = state;
-    this.saved.textContent = texts[state];
-    if (this.outbox?.isStorageBroken && pending) this.saved.textContent += ' – this browser keeps nothing: do not close the page';
-  }
-
-  outdated(edits, body) {
-    if (edits[0].image_id !== this.caseId) return;
-    this.history.clear();
-    if (body?.reading) this.adopt(body.reading);
-    this.showReading();
-    this.showConflict();
-  }
-
-  async rejected(edit, body) {
-    if (edit.image_id !== this.caseId) return;
-    this.history.clear();
-    this.say(`Not saved: ${body?.message ?? 'the server refused this change'}`, true);
-    await this.refresh();
-  }
-
-  // Asks the server how the reading stands, e.g. when the page was built from an older value.
-  async refresh() {
-    const caseId = this.caseId;
-    const answer = await transport.fetchReading(caseId).catch(() => null);
-    if (answer?.status === 200 && this.caseId === caseId) this.adopt(answer.body.reading);
-  }
-
-  showConflict() {
-    const held = this.caseId ? this.outbox.heldOf(this.caseId) : [];
-    this.conflict.hidden = held.length === 0;
-    if (!held.length) return;
-    const many = held.length === 1 ? 'One change was' : `${held.length} changes were`;
-    const button = (text, apply) => el('button', { type: 'button', text, on: { click: () => this.resolve(apply) } });
-    this.conflict.replaceChildren(
-      el('span', { text: `This reading was changed elsewhere (another window?). You see its present state. ${many} not saved.` }),
-      button('Make mine again', true), button('Drop mine', false),
-    );
-  }
-
-  resolve(applyAgain) {
-    if (applyAgain && !this.isEditable) {
-      this.say('The reading was committed meanwhile. Press Correct first, then make your changes again.');
-      return;
-    }
-    const held = this.outbox.takeHeld(this.caseId);
-    if (applyAgain) for (const { kind, region, region_id: id, no_finding: none } of held) this.redoHeld({ kind, region, region_id: id, no_finding: none });
-    this.showConflict();
-    this.stage.focus({ preventScroll: true });
-  }
-
-  redoHeld(change) {
-    const isGone = change.kind === 'delete' && !this.model.region(change.region_id);
-    if (!isGone) this.edit(change);
-  }
-
-  // --- commit ------------------------------------------------------------------------------------
-
-  async commit() {
-    const { caseId } = this;
-    if (!this.isEditable || this.isCommitting) return;
-    if (this.outbox.heldOf(caseId).length) return this.say('Decide first about the changes that were not saved.');
-    if (!this.model.regions.length && !this.model.no_finding) {
-      return this.say('Mark what you see, or choose No Finding, before the commit.');
-    }
-    this.isCommitting = true;
-    if (this.outbox.pendingOf(caseId).length) this.say('The commit waits until every change is saved …');
-    await this.outbox.flushed(caseId);
-    if (!this.outbox.heldOf(caseId).length) await this.act(caseId, () => transport.commitReading(caseId, this.model.version), 'The commit was not saved');
-    this.isCommitting = false;
-  }
-
-  async correct() {
-    const { caseId } = this;
-    if (this.mayEdit && this.model && !this.model.is_open) {
-      await this.act(caseId, () => transport.reopenReading(caseId), 'The reading could not be opened again');
-    }
-  }
-
-  async act(caseId, request, failure) {
-    if (this.caseId !== caseId) return;
-    const answer = await request().catch(() => null);
-    if (this.caseId !== caseId) return;
-    this.say('');
-    if (answer?.body?.reading) {
-      this.history.clear();
-      this.adopt(answer.body.reading);
-    }
-    if (answer?.body?.ok) this.trigger('changed', { case_id: caseId });
-    else this.say(`${failure}: ${answer?.body?.message ?? 'the server did not answer; try again'}`, true);
   }
 
   // --- keys, commands, messages ------------------------------------------------------------------
@@ -470,12 +356,4 @@ export class ReadingPanel {
 // Keys typed into other parts of the page are theirs, but for the worklist and the bare page.
 function isOutside(target, host) {
   return !(target === document.body || host.contains(target) || target.closest?.('.sa-worklist'));
-}
-
-function localStorageOrNone() {
-  try {
-    return globalThis.localStorage;
-  } catch {
-    return null; // blocked by the browser; the outbox says so
-  }
 }

@@ -11,7 +11,8 @@ export class Sidebar {
     this.owner = owner;
     this.findingButtons = new Map();
     this.root = el('div', { class: 'sa-side' },
-      this.buildFindings(), this.buildCertainty(), this.buildBoxes(), this.buildTexts(), this.buildCommit());
+      el('div', { class: 'sa-side-scroll' }, this.buildFindings(), this.buildCertainty(), this.buildBoxes(), this.buildTexts()),
+      this.buildCommit());
   }
 
   // --- building ----------------------------------------------------------------------------------
@@ -27,7 +28,7 @@ export class Sidebar {
       on: { click: () => this.owner.run('no_finding') },
     });
     this.next = el('p', { class: 'sa-next', id: 'sa-next-finding' });
-    return el('section', { 'aria-label': 'Finding' }, this.next, this.search, this.findings, this.noFinding);
+    return el('section', { class: 'sa-marking', 'aria-label': 'Finding' }, this.next, this.search, this.findings, this.noFinding);
   }
 
   buildCertainty() {

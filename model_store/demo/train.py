@@ -81,8 +81,8 @@ class Plan:
 
 FULL_PLAN: Final = Plan(
     pretraining={
-        "demo-cnn": PretrainingSettings(steps=800),
-        "demo-vit": PretrainingSettings(steps=1000),
+        "demo-cnn": PretrainingSettings(steps=700),
+        "demo-vit": PretrainingSettings(steps=800),
     },
     heads=HeadSettings(),
 )

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pytorch_grad_cam.base_cam import BaseCAM  # type: ignore[import-untyped]
+from pytorch_grad_cam.base_cam import BaseCAM
 from torch import Tensor, nn
 
 from model_store.errors import UnsuitableLayer

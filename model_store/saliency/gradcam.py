@@ -23,7 +23,7 @@ def gradcam_maps(mode: Mode, x: Tensor) -> SaliencyResult:
         UnsuitableLayer: If the layer cannot give a map; the message says why.
     """
     # The table is read by the page process, which must not load torch.
-    from pytorch_grad_cam import GradCAM  # type: ignore[import-untyped]
+    from pytorch_grad_cam import GradCAM
 
     from model_store.saliency.all_findings import explain_all
 

@@ -17,6 +17,7 @@ from audit_app.accounts import (
     add_account,
     build_verify,
     hash_password,
+    password_from_file,
     set_password,
 )
 
@@ -87,6 +88,26 @@ def test_a_new_password_replaces_the_old_one(store: Store) -> None:
     set_password(store, "anna", "another long one")
     assert signs_in(store, "anna", "another long one")
     assert not signs_in(store, "anna", PASSWORD)
+
+
+def test_a_password_file_gives_its_first_line_with_its_blanks(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text(" cr\u00e8me br\u00fbl\u00e9e \r\nsecond line\n", encoding="utf-8")
+    assert password_from_file(file) == " cr\u00e8me br\u00fbl\u00e9e "
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file"), (b"", "is empty"), (b"\n\n", "is empty"), (b"\xff\xfe", "no UTF-8")],
+)
+def test_a_password_file_without_a_password_is_refused_by_its_path(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InvalidAccount, match=f"{file}.*{reason}"):
+        password_from_file(file)
 
 
 def test_an_unknown_account_gets_no_password(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import json
 import math
@@ -14,8 +15,9 @@ import pytest
 from PIL import Image
 
 from annotations.errors import UnknownFinding, UnknownRecord
-from annotations.records import ImageRecord
-from audit_app.audit import resume_audit, run_audit
+from annotations.records import Edit, ImageRecord, Region
+from annotations.regions import Box
+from audit_app.audit import load_picture, resume_audit, run_audit
 from audit_app.audit_plan import AuditChoices
 from audit_app.errors import AuditError
 from audit_app.evaluation import AGREEMENT_COLUMNS
@@ -27,6 +29,7 @@ from tests.audit_app.small_study import GRID, Study, TinyModel, make_study
 
 CHOICES = AuditChoices(model="tiny", modes=("zs", "lp"), replicates=50)
 HEART = (8, 12, 22, 28)
+WIDER = (1, 10, 20, 30)
 
 
 @pytest.fixture
@@ -256,6 +259,17 @@ def test_a_missing_and_a_changed_picture_become_invalid_rows_and_the_run_goes_on
     ]
 
 
+def test_a_file_that_is_no_picture_gives_a_reason_without_the_files_name(study: Study):
+    image = study.add_image("Doe_John", "Doe")
+    Path(image.path).write_bytes(b"no picture")
+    digest = hashlib.sha256(b"no picture").hexdigest()
+    reason = load_picture(dataclasses.replace(image, sha256=digest))
+    assert isinstance(reason, str)
+    assert "no PNG, JPEG or TIFF" in reason
+    assert "Doe" not in reason
+    assert str(study.folder) not in reason
+
+
 def test_a_map_with_a_nan_is_an_invalid_row_and_no_part_of_the_mean_map(
     study: Study, tmp_path: Path
 ):
@@ -412,12 +426,32 @@ def test_the_first_blinded_commit_is_audited_unless_the_latest_is_asked_for(
 ):
     image = study.add_image("a", "Doe")
     study.read(image, "R1", {"Cardiomegaly": [HEART]})
-    study.read(image, "R1", {"Cardiomegaly": [(1, 10, 20, 30)]})
+    study.read(image, "R1", {"Cardiomegaly": [WIDER]})
     first = study.store.audits.rows(audit(study, tmp_path / "first", modes=["zs"]))
     latest = study.store.audits.rows(audit(study, tmp_path / "latest", modes=["zs"], latest=True))
     assert [row["commit_number"] for row in first] == [1]
     assert [row["commit_number"] for row in latest] == [2]
     assert first[0]["chance_hit"] != latest[0]["chance_hit"]
+
+
+def test_a_commit_made_after_the_map_was_seen_is_left_out_unless_the_latest_is_asked_for(
+    study: Study, tmp_path: Path
+):
+    image = study.add_image("a", "Doe")
+    study.store.readers.ensure("R1")
+    readings = study.store.readings
+    heart, wider = (Region("r1", "Cardiomegaly", "definite", Box(*box)) for box in (HEART, WIDER))
+    first = readings.apply(Edit("page", 1, image.image_id, 0, "put", heart), "R1")
+    readings.commit(image.image_id, "R1", base_version=first.version)
+    readings.reveal(image.image_id, "R1")
+    opened = readings.reopen(image.image_id, "R1")
+    second = readings.apply(Edit("page", 2, image.image_id, opened.version, "put", wider), "R1")
+    readings.commit(image.image_id, "R1", base_version=second.version)
+    first_rows = study.store.audits.rows(audit(study, tmp_path / "first", modes=["zs"]))
+    last_rows = study.store.audits.rows(audit(study, tmp_path / "last", modes=["zs"], latest=True))
+    assert [(row["commit_number"], row["blinded"]) for row in first_rows] == [(1, True)]
+    assert [(row["commit_number"], row["blinded"]) for row in last_rows] == [(2, False)]
+    assert first_rows[0]["chance_hit"] != last_rows[0]["chance_hit"]
 
 
 def test_a_readers_name_that_looks_like_a_formula_is_made_harmless(study: Study, tmp_path: Path):

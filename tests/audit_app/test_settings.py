@@ -69,7 +69,7 @@ def test_a_share_server_needs_a_host_and_a_port(address: str) -> None:
 
 
 def test_the_wildcard_of_ipv6_is_refused_with_what_to_give() -> None:
-    with pytest.raises(InvalidSettings, match="'0.0.0.0' or one address"):
+    with pytest.raises(InvalidSettings, match=r"'0\.0\.0\.0' or one address"):
         Settings(host="::")
 
 

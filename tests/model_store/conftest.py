@@ -23,6 +23,7 @@ FINDINGS = ("Cardiomegaly", "Pleural Effusion", "Pneumothorax", "No Finding")
 WORDS = ("a", "photo", "of", "cardiomegaly", "pleural", "effusion", "pneumothorax", "no", "finding")
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
+# Tiny networks lose more time to handing work between threads than they gain.
 torch.set_num_threads(1)
 
 

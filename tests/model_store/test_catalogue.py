@@ -99,7 +99,7 @@ def test_a_configuration_that_is_none_is_named(folder: Path, content: str) -> No
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingFile, match="model folder .*/nowhere does not exist"):
+    with pytest.raises(MissingFile, match=r"model folder .*/nowhere does not exist"):
         make_entry("mine", path=tmp_path / "nowhere")
 
 

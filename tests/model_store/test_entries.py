@@ -44,7 +44,7 @@ def test_biomedclip_carries_its_published_hash() -> None:
 
 
 def test_a_model_that_was_not_downloaded_says_how_to_get_it() -> None:
-    with pytest.raises(MissingFile, match="was not downloaded; add it again .* or with --path"):
+    with pytest.raises(MissingFile, match=r"was not downloaded; add it again .* or with --path"):
         PRESETS["biomedclip"].folder.exists()
 
 

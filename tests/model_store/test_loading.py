@@ -145,7 +145,7 @@ def test_a_configuration_that_changed_since_the_model_was_added_is_refused(
     entry = copy_of(vit_entry, tmp_path / "model")
     path = tmp_path / "model" / "tokenizer_config.json"
     path.write_text(path.read_text() + "\n")
-    with pytest.raises(WrongWeights, match="configuration or tokenizer in .* changed"):
+    with pytest.raises(WrongWeights, match=r"configuration or tokenizer in .* changed"):
         load_model(entry)
 
 
@@ -167,7 +167,7 @@ def test_an_architecture_that_timm_does_not_know_is_named(
     config = json.loads(path.read_text())
     config["model_cfg"]["vision_cfg"]["timm_model_name"] = "resnet_of_tomorrow"
     path.write_text(json.dumps(config))
-    with pytest.raises(InvalidEntry, match="'resnet_of_tomorrow', which timm .* does not know"):
+    with pytest.raises(InvalidEntry, match=r"'resnet_of_tomorrow', which timm .* does not know"):
         load_model(entry)
 
 

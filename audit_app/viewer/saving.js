@@ -1,0 +1,143 @@
+// Keeping what the reader does: the outbox and its visible state, conflicts, commit and correction.
+
+import { el, uuid } from './dom.js';
+import { Outbox } from './outbox.js';
+import * as transport from './transport.js';
+
+export class Saving {
+  constructor(panel) {
+    Object.assign(this, { panel, outbox: null, isCommitting: false });
+    this.state = el('span', { class: 'sa-saved', role: 'status', 'aria-live': 'polite' });
+    this.conflict = el('div', { class: 'sa-conflict', role: 'alert', hidden: true });
+  }
+
+  pendingOf(caseId) {
+    return this.outbox.pendingOf(caseId);
+  }
+
+  add(caseId, base, change) {
+    this.outbox.add(caseId, base, change);
+  }
+
+  retryNow() {
+    this.outbox?.retryNow();
+  }
+
+  start({ outbox_key: key }) {
+    if (!key || this.outbox?.prefix === key) return;
+    this.outbox = new Outbox({
+      prefix: key, clientId: uuid(), storage: localStorageOrNone(), noteStorage: globalThis.sessionStorage,
+      send: transport.sendEdit, timers: window,
+      listener: {
+        state: (name, pending) => this.showSaved(name, pending),
+        acknowledged: (edit, reading) => edit.image_id === this.panel.caseId && this.panel.adopt(reading),
+        refused: (edits, body) => this.outdated(edits, body),
+        rejected: (edit, body) => this.rejected(edit, body),
+      },
+    });
+    this.outbox.start();
+  }
+
+  showSaved(state, pending) {
+    const changes = pending === 1 ? '1 change' : `${pending} changes`;
+    const texts = {
+      saved: 'Saved', saving: 'Saving …', retrying: `Not saved – retrying (${changes} kept in this browser)`,
+      signed_out: `Not saved – sign in again (${changes} kept in this browser)`,
+    };
+    this.state.dataset.state = state;
+    this.state.textContent = texts[state];
+    if (this.outbox?.isStorageBroken && pending) this.state.textContent += ' – this browser keeps nothing: do not close the page';
+  }
+
+  outdated(edits, body) {
+    if (edits[0].image_id !== this.panel.caseId) return;
+    this.panel.history.clear();
+    if (body?.reading) this.panel.adopt(body.reading);
+    this.panel.showReading();
+    this.showConflict();
+  }
+
+  async rejected(edit, body) {
+    if (edit.image_id !== this.panel.caseId) return;
+    this.panel.history.clear();
+    this.panel.say(`Not saved: ${body?.message ?? 'the server refused this change'}`, true);
+    await this.refresh();
+  }
+
+  // Asks the server how the reading stands, e.g. when the page was built from an older value.
+  async refresh() {
+    const { caseId } = this.panel;
+    const answer = await transport.fetchReading(caseId).catch(() => null);
+    if (answer?.status === 200 && this.panel.caseId === caseId) this.panel.adopt(answer.body.reading);
+  }
+
+  showConflict() {
+    const held = this.panel.caseId ? this.outbox.heldOf(this.panel.caseId) : [];
+    this.conflict.hidden = held.length === 0;
+    if (!held.length) return;
+    const many = held.length === 1 ? 'One change was' : `${held.length} changes were`;
+    const button = (text, apply) => el('button', { type: 'button', text, on: { click: () => this.resolve(apply) } });
+    this.conflict.replaceChildren(
+      el('span', { text: `This reading was changed elsewhere (another window?). You see its present state. ${many} not saved.` }),
+      button('Make mine again', true), button('Drop mine', false),
+    );
+  }
+
+  resolve(applyAgain) {
+    if (applyAgain && !this.panel.isEditable) {
+      this.panel.say('The reading was committed meanwhile. Press Correct first, then make your changes again.');
+      return;
+    }
+    const held = this.outbox.takeHeld(this.panel.caseId);
+    if (applyAgain) for (const { kind, region, region_id: id, no_finding: none } of held) this.redoHeld({ kind, region, region_id: id, no_finding: none });
+    this.showConflict();
+    this.panel.stage.focus({ preventScroll: true });
+  }
+
+  redoHeld(change) {
+    const isGone = change.kind === 'delete' && !this.panel.model.region(change.region_id);
+    if (!isGone) this.panel.edit(change);
+  }
+
+  async commit() {
+    const { caseId } = this.panel;
+    if (!this.panel.isEditable || this.isCommitting) return;
+    if (this.outbox.heldOf(caseId).length) return this.panel.say('Decide first about the changes that were not saved.');
+    if (!this.panel.model.regions.length && !this.panel.model.no_finding) {
+      return this.panel.say('Mark what you see, or choose No Finding, before the commit.');
+    }
+    this.isCommitting = true;
+    if (this.outbox.pendingOf(caseId).length) this.panel.say('The commit waits until every change is saved …');
+    await this.outbox.flushed(caseId);
+    if (!this.outbox.heldOf(caseId).length) await this.act(caseId, () => transport.commitReading(caseId, this.panel.model.version), 'The commit was not saved');
+    this.isCommitting = false;
+  }
+
+  async correct() {
+    const { caseId } = this.panel;
+    if (this.panel.mayEdit && this.panel.model && !this.panel.model.is_open) {
+      await this.act(caseId, () => transport.reopenReading(caseId), 'The reading could not be opened again');
+    }
+  }
+
+  async act(caseId, request, failure) {
+    if (this.panel.caseId !== caseId) return;
+    const answer = await request().catch(() => null);
+    if (this.panel.caseId !== caseId) return;
+    this.panel.say('');
+    if (answer?.body?.reading) {
+      this.panel.history.clear();
+      this.panel.adopt(answer.body.reading);
+    }
+    if (answer?.body?.ok) this.panel.trigger('changed', { case_id: caseId });
+    else this.panel.say(`${failure}: ${answer?.body?.message ?? 'the server did not answer; try again'}`, true);
+  }
+}
+
+function localStorageOrNone() {
+  try {
+    return globalThis.localStorage;
+  } catch {
+    return null; // blocked by the browser; the outbox says so
+  }
+}
