@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute
 
 from audit_app.comparison import Selection
 from audit_app.handlers import handler
+from audit_app.jobs import ensure_worker, has_queued
 from audit_app.reports.routes import build_report_routes
 from audit_app.services import Services
 from audit_app.serving import Look, RunningApp, serve
@@ -168,8 +169,15 @@ def run_app(services: Services) -> None:
         services.settings,
         page.routes,
         look=page.look,
-        when_ready=announce,
+        when_ready=lambda running: begin(services, running),
     )
+
+
+def begin(services: Services, running: RunningApp) -> None:
+    """Say where the page is, and take up what an earlier run left in the queue."""
+    announce(running)
+    if has_queued(services.store):
+        ensure_worker(services.workspace, services.store)
 
 
 def announce(running: RunningApp) -> None:

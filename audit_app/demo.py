@@ -27,6 +27,7 @@ Report = Callable[[int, int, str], bool]
 N_IMAGES: Final = 60
 N_READ: Final = 15
 READER: Final = "Synthetic reader"
+OWNER: Final = "demo"
 LABELS: Final = "phantom"
 MODELS: Final = ("demo-vit", "demo-cnn")
 # Written last: a folder without it was never finished.
@@ -90,6 +91,8 @@ def fill_demo(root: Path, *, progress: Report) -> Workspace:
             progress(number + 1, N_IMAGES, "drawing synthetic radiographs")
         for name in MODELS:
             add_model(workspace, store, name)
+            # The worker runs them behind the first page, so that the demo shows results at once.
+            store.jobs.submit("audit", {"model": name}, OWNER)
     return workspace
 
 

@@ -41,6 +41,11 @@ def submit_job(
     return job
 
 
+def has_queued(store: Store) -> bool:
+    """Whether a job waits for a worker."""
+    return any(job.status == "queued" for job in store.jobs.recent(limit=100))
+
+
 def ensure_worker(workspace: Workspace, store: Store) -> None:
     """Start the worker process of this workspace unless one is alive."""
     worker = store.jobs.worker()

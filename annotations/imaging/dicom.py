@@ -1,9 +1,8 @@
-"""DICOM projection radiographs: values by the modality step, greys' tables, and nothing personal."""
+"""DICOM projection radiographs: what is refused, what is kept, and nothing that names a patient."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +10,8 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.pixels import apply_modality_lut
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
 from pydicom.uid import (
     JPEG2000,
     UID,
@@ -31,23 +30,76 @@ from pydicom.uid import (
 )
 
 from annotations.errors import UnreadableImage
-from annotations.imaging.radiograph import Identity, LookupTable, Radiograph, VoiFunction, Window
+from annotations.imaging.dicom_greys import (
+    Values,
+    numbers_of,
+    text_of,
+    voi_tables_of,
+    windows_of,
+)
+from annotations.imaging.radiograph import Identity, Radiograph
 from annotations.imaging.raster import MAX_PIXELS
 
-SYNTAXES: Final = frozenset(
+PLAIN_SYNTAXES: Final = frozenset(
+    {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless}
+)
+LOSSY_SYNTAXES: Final = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
+SYNTAXES: Final = (
+    PLAIN_SYNTAXES
+    | LOSSY_SYNTAXES
+    | {JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless, JPEG2000}
+)
+# GDCM, which pydicom would take first, ends the whole process on some damaged files.
+DECODERS: Final = {
+    JPEGBaseline8Bit: "pillow",
+    JPEGLSLossless: "pyjpegls",
+    JPEGLSNearLossless: "pyjpegls",
+    JPEG2000Lossless: "pylibjpeg",
+    JPEG2000: "pylibjpeg",
+}
+# What a refusal may quote.
+OTHER_MODALITIES: Final = frozenset(
     {
-        ImplicitVRLittleEndian,
-        ExplicitVRLittleEndian,
-        ExplicitVRBigEndian,
-        JPEGBaseline8Bit,
-        JPEGExtended12Bit,
-        JPEGLossless,
-        JPEGLosslessSV1,
-        JPEGLSLossless,
-        JPEGLSNearLossless,
-        JPEG2000Lossless,
-        JPEG2000,
-        RLELossless,
+        "BMD",
+        "CT",
+        "DOC",
+        "ECG",
+        "ES",
+        "IO",
+        "KO",
+        "MG",
+        "MR",
+        "NM",
+        "OCT",
+        "OP",
+        "PR",
+        "PT",
+        "PX",
+        "RF",
+        "RG",
+        "RTDOSE",
+        "RTIMAGE",
+        "RTPLAN",
+        "RTSTRUCT",
+        "SEG",
+        "SM",
+        "SR",
+        "US",
+        "XA",
+        "XC",
+    }
+)
+PHOTOMETRICS: Final = frozenset(
+    {
+        "MONOCHROME1",
+        "MONOCHROME2",
+        "RGB",
+        "PALETTE COLOR",
+        "YBR_FULL",
+        "YBR_FULL_422",
+        "YBR_PARTIAL_420",
+        "YBR_ICT",
+        "YBR_RCT",
     }
 )
 PROJECTION_MODALITIES: Final = frozenset({"CR", "DX", "OT", "SC", ""})
@@ -65,26 +117,31 @@ ALLOWED_FACTS: Final = (
     "PresentationIntentType",
     "LossyImageCompression",
 )
-FUNCTIONS: Final[tuple[VoiFunction, ...]] = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 MIN_SIDE: Final = 16
+PREAMBLE_BYTES: Final = 128
+MAGIC: Final = b"DICM"
+# Old archives leave out preamble and magic word: a data set then begins with one of these groups.
+FIRST_GROUPS: Final = (b"\x02\x00", b"\x08\x00")
 
 
 def load_dicom(path: Path) -> Radiograph:
-    """The radiograph in a DICOM file.
+    """The radiograph in a DICOM file, with or without preamble.
 
     Raises:
         UnreadableImage: If it is no single grey projection radiograph, too large, damaged, or
             compressed in a way that is not read. The message quotes no header value that could
             name a patient.
     """
-    _check_syntax(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            header = pydicom.dcmread(path)
+            has_meta = _check_syntax(path)
+            header = pydicom.dcmread(path, force=True)
+            if not has_meta:
+                _name_syntax(header)
             check_kind(header)
             return _radiograph(header)
-    except (UnreadableImage, FileNotFoundError):
+    except (UnreadableImage, OSError):
         raise
     except RecursionError:
         raise UnreadableImage("the DICOM file nests its sequences without end") from None
@@ -92,14 +149,15 @@ def load_dicom(path: Path) -> Radiograph:
         raise UnreadableImage("the DICOM file needs more memory than is allowed") from None
     except Exception as error:  # noqa: BLE001 - one file; the decoders raise anything on damage
         raise UnreadableImage(
-            f"the DICOM file is damaged or cut off ({type(error).__name__})"
+            f"the DICOM file is damaged or cut off ({type(error).__name__}); copy it again from"
+            " its source"
         ) from None
 
 
 def is_dicom(path: Path) -> bool:
     """Whether the file has DICOM's magic word behind its preamble."""
     with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+        return file.read(PREAMBLE_BYTES + len(MAGIC))[PREAMBLE_BYTES:] == MAGIC
 
 
 def check_kind(header: Dataset) -> None:
@@ -108,11 +166,11 @@ def check_kind(header: Dataset) -> None:
     Raises:
         UnreadableImage: With the reason otherwise.
     """
-    modality = str(header.get("Modality", "")).strip().upper()
+    modality = str(header.get("Modality", "") or "").strip().upper()
     if modality not in PROJECTION_MODALITIES:
         raise UnreadableImage(
-            f"modality {modality[:16]!r} is no projection radiograph; CR and DX are read, and OT or"
-            " SC that look like one"
+            f"modality {_known(modality, OTHER_MODALITIES)} is no projection radiograph; CR and DX"
+            " are read, and OT or SC that look like one"
         )
     if "PixelData" not in header:
         raise UnreadableImage("the DICOM file holds no picture")
@@ -129,23 +187,54 @@ def check_kind(header: Dataset) -> None:
     photometric = str(header.get("PhotometricInterpretation", ""))
     if samples != 1 or photometric not in {"MONOCHROME1", "MONOCHROME2"}:
         raise UnreadableImage(
-            f"the picture is {photometric[:20] or 'of unknown kind'} with {samples} samples per"
-            " pixel; a radiograph is MONOCHROME1 or MONOCHROME2"
+            f"the picture is {_known(photometric, PHOTOMETRICS)} with {samples} samples per pixel;"
+            " a radiograph is MONOCHROME1 or MONOCHROME2 with one"
         )
     if min(rows, columns) < MIN_SIDE:
         raise UnreadableImage(f"the picture has {columns} x {rows} pixels; that is no radiograph")
+    _check_bits(header)
 
 
-def _check_syntax(path: Path) -> None:
-    """Look at the file meta alone: a deflated megabyte may unfold to gigabytes."""
-    try:
-        meta = pydicom.filereader.read_file_meta_info(path)
-    except (InvalidDicomError, OSError, EOFError, ValueError, LookupError, TypeError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise UnreadableImage("the file has no readable DICOM header") from None
-    except RecursionError:
-        raise UnreadableImage("the DICOM file nests its sequences without end") from None
+def _known(term: str, terms: frozenset[str]) -> str:
+    """The term when it is one of the standard's; a damaged field may hold the patient's name."""
+    return term if term in terms else "(none that is known)"
+
+
+def _check_bits(header: Dataset) -> None:
+    """Values that do not begin at bit 0 would be cut without a word, and deep JPEG not decoded."""
+    syntax = header.file_meta.TransferSyntaxUID
+    stored, high = int(header.BitsStored), int(header.get("HighBit", header.BitsStored - 1))
+    if high != stored - 1 and syntax in PLAIN_SYNTAXES:
+        raise UnreadableImage(
+            f"the values of {stored} bits end at bit {high}; expected bit {stored - 1}; convert the"
+            " file"
+        )
+    if stored > 8 and syntax == JPEGExtended12Bit:
+        raise UnreadableImage(
+            f"JPEG Extended of {stored} bits is not read, only of 8; convert the file"
+        )
+
+
+def _check_syntax(path: Path) -> bool:
+    """Whether there is a file meta; read alone, as a deflated megabyte may unfold to gigabytes."""
+    with path.open("rb") as file:
+        head = file.read(PREAMBLE_BYTES + len(MAGIC))
+        has_magic = head[PREAMBLE_BYTES:] == MAGIC
+        if not has_magic:
+            if not head.startswith(FIRST_GROUPS):
+                raise UnreadableImage(
+                    f"the name ends in {path.suffix[:16]!r}, but the file is no DICOM file; give it"
+                    " the name of what it is"
+                )
+            file.seek(0)
+        # The very call that pydicom makes, so that both see the same transfer syntax ...
+        meta = read_dataset(
+            file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_past_meta
+        )
+        # ... and nothing that pydicom would read in a second way.
+        if not has_magic and not list(meta):
+            return False
+        list(meta)
     syntax = UID(str(meta.get("TransferSyntaxUID", "")))
     if syntax == DeflatedExplicitVRLittleEndian:
         raise UnreadableImage(
@@ -154,160 +243,66 @@ def _check_syntax(path: Path) -> None:
         )
     if syntax not in SYNTAXES:
         name = syntax.name if syntax.is_valid and syntax else "none"
-        raise UnreadableImage(f"the transfer syntax {name} is not read; convert the file")
+        raise UnreadableImage(f"the transfer syntax {name[:64]} is not read; convert the file")
+    return True
+
+
+def _is_past_meta(tag: BaseTag, vr: str | None, length: int) -> bool:  # noqa: ARG001 - pydicom's
+    return tag.group != 2
+
+
+def _name_syntax(header: Dataset) -> None:
+    """Without a file meta the data set itself shows how it is encoded."""
+    is_implicit, _ = header.original_encoding
+    header.file_meta.TransferSyntaxUID = (
+        ImplicitVRLittleEndian if is_implicit else ExplicitVRLittleEndian
+    )
 
 
 def _radiograph(header: Dataset) -> Radiograph:
+    header.pixel_array_options(decoding_plugin=DECODERS.get(header.file_meta.TransferSyntaxUID, ""))
     stored = np.asarray(header.pixel_array)
     if stored.ndim != 2:
         raise UnreadableImage(f"the picture decodes to shape {stored.shape}; expected (H, W)")
-    values = _Values.of(header, stored)
-    pixels = values.pixels
+    values = Values.of(header, stored)
     return Radiograph(
-        pixels=pixels,
+        pixels=values.pixels,
         photometric=header.PhotometricInterpretation,
         bits=values.bits,
         value_scale=values.scale,
         value_offset=values.offset,
-        windows=tuple(_windows(header, values)),
-        voi_luts=tuple(_voi_tables(header, values)),
+        windows=tuple(windows_of(header, values)),
+        voi_luts=tuple(voi_tables_of(header, values)),
         spacing_mm=_spacing(header),
-        view=str(header.get("ViewPosition", "") or "").strip().upper()[:16],
-        modality=str(header.get("Modality", "") or "").strip().upper(),
+        view=text_of(header.get("ViewPosition")).upper()[:16],
+        modality=text_of(header.get("Modality")).upper(),
         facts=_facts(header),
-        flags=tuple(_flags(header, pixels)),
+        flags=tuple(_flags(header, values.pixels)),
         identity=_identity(header),
-        padding=_padding(header, values),
+        padding=values.padding,
     )
-
-
-class _Values:
-    """Pixels that are never negative, and how modality values follow from them."""
-
-    def __init__(self, pixels: NDArray[Any], bits: int, scale: float, offset: float) -> None:
-        self.pixels = pixels.astype(np.uint8 if bits <= 8 else np.uint16)
-        self.bits = bits
-        self.scale = scale
-        self.offset = offset
-
-    @classmethod
-    def of(cls, header: Dataset, stored: NDArray[Any]) -> _Values:
-        """Modality table, or slope and intercept, then the sign."""
-        if "ModalityLUTSequence" in header:
-            table = np.asarray(apply_modality_lut(stored, header))
-            return cls._shifted(table, 1.0, 0.0, least_bits=1)
-        slope = float(header.get("RescaleSlope", 1) or 1)
-        intercept = float(header.get("RescaleIntercept", 0) or 0)
-        least_bits = 1 if header.get("PixelRepresentation", 0) else int(header.BitsStored)
-        if slope < 0:
-            # Turned over, so that a higher pixel always means a higher value.
-            top = int(stored.max())
-            return cls._shifted(
-                top - stored.astype(np.int64), -slope, slope * top + intercept, least_bits
-            )
-        return cls._shifted(stored, slope, intercept, least_bits)
-
-    @classmethod
-    def _shifted(
-        cls, values: NDArray[Any], scale: float, offset: float, least_bits: int
-    ) -> _Values:
-        whole = values.astype(np.int64)
-        shift = max(0, -int(whole.min()))
-        whole += shift
-        bits = max(int(whole.max()).bit_length(), min(least_bits, 16), 1)
-        if bits > 16:
-            raise UnreadableImage(f"the picture needs {bits} bits per pixel; at most 16 are read")
-        return cls(whole, bits, scale, offset - shift * scale)
-
-    def to_pixel(self, value: float) -> float:
-        """A modality value in pixel units."""
-        return (value - self.offset) / self.scale
-
-
-def _windows(header: Dataset, values: _Values) -> list[Window]:
-    centers, widths = _numbers(header.get("WindowCenter")), _numbers(header.get("WindowWidth"))
-    names = _texts(header.get("WindowCenterWidthExplanation"))
-    function = str(header.get("VOILUTFunction", "LINEAR") or "LINEAR").strip().upper()
-    if function not in FUNCTIONS:
-        function = "LINEAR"
-    windows = []
-    for index, (center, width) in enumerate(zip(centers, widths, strict=False)):
-        if not np.isfinite([center, width]).all() or width <= 0:
-            continue
-        name = names[index] if index < len(names) else f"File {index + 1}"
-        windows.append(_window(center, width, name[:40] or f"File {index + 1}", function, values))
-    return windows
-
-
-def _window(center: float, width: float, name: str, function: str, values: _Values) -> Window:
-    """The window in pixel units."""
-    if function == "LINEAR" and values.scale != 1.0:
-        # LINEAR's half-unit offsets are in modality units; the exact form says the same in pixels.
-        exact = max(width - 1, 1e-6) / values.scale
-        return Window(values.to_pixel(center - 0.5), exact, name, "LINEAR_EXACT")
-    known: VoiFunction = next(one for one in FUNCTIONS if one == function)
-    return Window(values.to_pixel(center), width / values.scale, name, known)
-
-
-def _voi_tables(header: Dataset, values: _Values) -> list[LookupTable]:
-    """The file's VOI tables, written out for every pixel value."""
-    tables = []
-    for index, item in enumerate(header.get("VOILUTSequence", []) or []):
-        count, first, bits = (int(one) for one in item.LUTDescriptor)
-        count = count or 65536
-        entries = _entries(item, count)
-        if entries.size == 0 or not 1 <= bits <= 16:
-            continue
-        if values.offset < 0 and first > 32767:
-            first -= 65536  # the descriptor is signed when the values are
-        pixel_values = np.arange(2**values.bits) * values.scale + values.offset
-        places = np.clip(np.rint(pixel_values).astype(np.int64) - first, 0, entries.size - 1)
-        name = str(item.get("LUTExplanation", "") or "")[:40] or f"File table {index + 1}"
-        tables.append(LookupTable(0, entries[places], bits, name))
-    return tables
-
-
-def _entries(item: Dataset, count: int) -> NDArray[np.uint16]:
-    data = item.LUTData
-    if isinstance(data, bytes):
-        return np.frombuffer(data, dtype="<u2" if len(data) >= 2 * count else np.uint8).astype(
-            np.uint16
-        )[:count]
-    return np.atleast_1d(np.asarray(data)).astype(np.uint16)[:count]
-
-
-def _padding(header: Dataset, values: _Values) -> int | None:
-    """The padding value in pixel units, where the modality step keeps it one value."""
-    raw = header.get("PixelPaddingValue")
-    if raw is None or "ModalityLUTSequence" in header:
-        return None
-    slope = float(header.get("RescaleSlope", 1) or 1)
-    intercept = float(header.get("RescaleIntercept", 0) or 0)
-    place = round(values.to_pixel(int(raw) * slope + intercept))
-    return place if 0 <= place < 2**values.bits else None
 
 
 def _spacing(header: Dataset) -> tuple[float, float] | None:
     for name in ("PixelSpacing", "ImagerPixelSpacing"):
-        numbers = _numbers(header.get(name))
+        numbers = numbers_of(header.get(name))
         if len(numbers) == 2 and all(0.001 < one < 10 for one in numbers):
             return (numbers[0], numbers[1])
     return None
 
 
 def _facts(header: Dataset) -> dict[str, str]:
-    return {
-        name: str(header.get(name)).strip()[:64]
-        for name in ALLOWED_FACTS
-        if header.get(name) not in (None, "")
-    }
+    facts = {name: text_of(header.get(name)) for name in ALLOWED_FACTS}
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _flags(header: Dataset, pixels: NDArray[Any]) -> list[str]:
+    object_class = str(header.get("SOPClassUID", ""))
+    is_lossy = str(header.get("LossyImageCompression", "")).strip() == "01"
     flags = {
-        "burned_in_annotation": str(header.get("BurnedInAnnotation", "")).upper() == "YES",
-        "secondary_capture": str(header.get("SOPClassUID", "")) == SECONDARY_CAPTURE,
-        "lossy": str(header.get("LossyImageCompression", "")) == "01",
+        "burned_in_annotation": text_of(header.get("BurnedInAnnotation")).upper() == "YES",
+        "secondary_capture": f"{object_class}.".startswith(f"{SECONDARY_CAPTURE}."),
+        "lossy": is_lossy or header.file_meta.TransferSyntaxUID in LOSSY_SYNTAXES,
         "constant": int(pixels.min()) == int(pixels.max()),
     }
     return [name for name, is_set in flags.items() if is_set]
@@ -320,22 +315,3 @@ def _identity(header: Dataset) -> Identity:
         series_uid=str(header.get("SeriesInstanceUID", "") or ""),
         instance_uid=str(header.get("SOPInstanceUID", "") or ""),
     )
-
-
-def _numbers(value: Any) -> list[float]:
-    """One or several numbers of a header field; [] where they are none."""
-    if value is None or value == "":
-        return []
-    several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    try:
-        return [float(one) for one in several]
-    except (TypeError, ValueError):
-        return []
-
-
-def _texts(value: Any) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, str):
-        return [value.strip()]
-    return [str(one).strip() for one in value]

@@ -19,23 +19,41 @@ CHUNK_BYTES: Final = 1 << 20
 def load_radiograph(path: Path) -> Radiograph:
     """The radiograph in this file, decoded in this process.
 
+    What the file holds decides, not its name: a DICOM file named ``.png`` is read as DICOM.
+
     Raises:
         FileNotFoundError: If there is no such file.
         UnreadableImage: With the reason, if it is no radiograph that can be read.
     """
+    try:
+        return _load(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UnreadableImage(f"the file cannot be opened ({reason}); check its rights") from None
+
+
+def _load(path: Path) -> Radiograph:
+    if path.is_dir():
+        raise UnreadableImage("this is a folder; give one file")
     if path.stat().st_size == 0:
-        raise UnreadableImage("the file is empty")
+        raise UnreadableImage("the file is empty; copy it again from its source")
     if is_dicom(path) or path.suffix.lower() in DICOM_SUFFIXES:
         return load_dicom(path)
     return load_raster(path)
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether the file may hold a radiograph, by its suffix, or by DICOM's magic word without one."""
+    """Whether the file may hold a radiograph: by its suffix, or by DICOM's magic word.
+
+    Scanners name files by their UID, so that what stands behind the last point is a number.
+    """
     suffix = path.suffix.lower()
     if suffix in RASTER_SUFFIXES | DICOM_SUFFIXES:
         return True
-    return suffix == "" and path.is_file() and is_dicom(path)
+    is_bare = suffix == "" or suffix[1:].isdigit()
+    return is_bare and path.is_file() and is_dicom(path)
 
 
 def file_sha256(path: Path) -> str:

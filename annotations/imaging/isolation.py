@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import errno
 import os
-import struct
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
-
-import numpy as np
+from typing import IO, Final, Self
 
 from annotations.errors import UnreadableImage
-from annotations.imaging.radiograph import Identity, LookupTable, Radiograph, Window
+from annotations.imaging.radiograph import Radiograph
+from annotations.imaging.wire import read_block, receive_radiograph, write_block
 
 PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent.parent
 TIME_LIMIT_S: Final = 30.0
+START_LIMIT_S: Final = 120.0
 MEMORY_LIMIT_BYTES: Final = 4 * 1024**3
-HEADER: Final = struct.Struct("<Q")
-ARRAYS: Final = ("pixels", "voi_luts")
 
 
 class IsolatedLoader:
     """Decodes files one after the other in a child process of its own; a context manager.
 
+    Threads may share a loader; they wait for each other.
+
     Args:
-        time_limit_s: For one file.
+        time_limit_s: For one file, the start of the child not counted.
         memory_limit_bytes: Address space of the child, where the system can limit it.
     """
 
@@ -42,6 +41,7 @@ class IsolatedLoader:
         self._time_limit_s = time_limit_s
         self._memory_limit_bytes = memory_limit_bytes
         self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -55,14 +55,9 @@ class IsolatedLoader:
         self.close()
 
     def close(self) -> None:
-        """End the child."""
-        child, self._child = self._child, None
-        if child is not None:
-            child.kill()
-            child.wait()
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    pipe.close()
+        """End the child; a later ``load`` starts another one."""
+        with self._lock:
+            self._end_child()
 
     def load(self, path: Path) -> Radiograph:
         """The radiograph in this file.
@@ -73,144 +68,149 @@ class IsolatedLoader:
                 memory or ended the child.
         """
         if not path.exists():
-            raise FileNotFoundError(str(path))
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+        with self._lock:
+            # A child that waited may have been ended by something else than this file.
+            attempts_left = 1 if self._child is None else 2
+            while True:
+                attempts_left -= 1
+                try:
+                    return self._decode(path)
+                except _ChildLostError:
+                    if attempts_left == 0:
+                        raise UnreadableImage(
+                            "decoding the file ended the decoder (damaged, or more memory than is"
+                            " allowed)"
+                        ) from None
+
+    def _decode(self, path: Path) -> Radiograph:
         child = self._running_child()
-        overdue = threading.Event()
-        timer = threading.Timer(self._time_limit_s, _kill, (child, overdue))
-        timer.start()
+        limit = _TimeLimit(child, self._time_limit_s)
+        is_answered = False
         try:
-            return _ask(child, path)
-        except (EOFError, BrokenPipeError, OSError):
-            self.close()
-            reason = (
-                f"took longer than {self._time_limit_s:g} s"
-                if overdue.is_set()
-                else "ended the decoder (damaged, or more memory than is allowed)"
-            )
-            raise UnreadableImage(f"decoding the file {reason}") from None
+            with limit:
+                _send(child, path)
+                try:
+                    radiograph = _receive(child)
+                except UnreadableImage:
+                    is_answered = True
+                    raise
+                is_answered = True
+                return radiograph
+        except (EOFError, OSError):
+            if limit.is_over:
+                raise UnreadableImage(
+                    f"decoding the file took longer than {self._time_limit_s:g} s"
+                ) from None
+            raise _ChildLostError from None
         finally:
-            timer.cancel()
+            # Half an answer, also after Ctrl-C, must not be taken for the next file's.
+            if limit.is_over or not is_answered:
+                self._end_child()
 
     def _running_child(self) -> subprocess.Popen[bytes]:
         if self._child is not None and self._child.poll() is None:
             return self._child
-        self.close()
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "annotations.imaging.isolation", str(self._memory_limit_bytes)],
-            cwd=PROJECT_ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )
-        return self._child
+        self._end_child()
+        self._child = child = _start_child(self._memory_limit_bytes)
+        limit = _TimeLimit(child, START_LIMIT_S)
+        try:
+            with limit:
+                _read_greeting(child)
+        except (EOFError, OSError):
+            self._end_child()
+            raise UnreadableImage(
+                "the decoding process did not start; is its memory limit of"
+                f" {self._memory_limit_bytes // 1024**2} MB too small?"
+            ) from None
+        return child
+
+    def _end_child(self) -> None:
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
+        if child.stdin is not None:
+            _close_quietly(child.stdin)
 
 
-def _kill(child: subprocess.Popen[bytes], overdue: threading.Event) -> None:
-    overdue.set()
-    child.kill()
+class _ChildLostError(Exception):
+    """The child ended while it was asked."""
 
 
-def _ask(child: subprocess.Popen[bytes], path: Path) -> Radiograph:
-    """Send one path, take one radiograph or one reason."""
-    if child.stdin is None or child.stdout is None:
-        raise EOFError
-    _write(child.stdin, str(path.resolve()).encode("utf-8", "surrogateescape"))
-    facts = json.loads(_read(child.stdout))
-    if "reason" in facts:
-        raise UnreadableImage(facts["reason"])
-    pixels = np.frombuffer(_read(child.stdout), dtype=facts["dtype"]).reshape(facts["shape"])
-    tables = tuple(
-        LookupTable(
-            one["first"],
-            np.frombuffer(_read(child.stdout), dtype=np.uint16),
-            one["bits"],
-            one["name"],
-        )
-        for one in facts["tables"]
-    )
-    fields = facts["fields"]
-    return Radiograph(
-        pixels=pixels,
-        voi_luts=tables,
-        **{
-            **fields,
-            "windows": tuple(Window(**one) for one in fields["windows"]),
-            "identity": Identity(**fields["identity"]),
-            "spacing_mm": tuple(fields["spacing_mm"]) if fields["spacing_mm"] else None,
-            "flags": tuple(fields["flags"]),
+class _TimeLimit:
+    """Kills the child when the block takes longer; ``is_over`` says that it did."""
+
+    def __init__(self, child: subprocess.Popen[bytes], limit_s: float) -> None:
+        self._child = child
+        self._over = threading.Event()
+        self._timer = threading.Timer(limit_s, self._kill)
+
+    @property
+    def is_over(self) -> bool:
+        return self._over.is_set()
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        # A timer that fires right now must have done so before anyone asks is_over.
+        self._timer.join()
+
+    def _kill(self) -> None:
+        self._over.set()
+        self._child.kill()
+
+
+def _start_child(memory_limit_bytes: int) -> subprocess.Popen[bytes]:
+    places = [str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-W", "ignore", "-m", "annotations.imaging.decoder"),
+            str(memory_limit_bytes),
+        ],
+        cwd=PROJECT_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(place for place in places if place),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
         },
     )
 
 
-def _answer(path: Path, output: IO[bytes]) -> None:
-    """In the child: decode one file and send it, or the reason why not."""
-    from annotations.imaging.files import load_radiograph
-
-    try:
-        radiograph = load_radiograph(path)
-    except UnreadableImage as error:
-        _write(output, json.dumps({"reason": str(error)}).encode())
-        return
-    except MemoryError:
-        reason = "the file needs more memory than is allowed"
-        _write(output, json.dumps({"reason": reason}).encode())
-        return
-    small = replace(radiograph, pixels=np.zeros((1, 1), np.uint8), voi_luts=())
-    fields: dict[str, Any] = {k: v for k, v in asdict(small).items() if k not in ARRAYS}
-    facts = {
-        "dtype": radiograph.pixels.dtype.str,
-        "shape": radiograph.size,
-        "tables": [
-            {"first": one.first, "bits": one.bits, "name": one.name} for one in radiograph.voi_luts
-        ],
-        "fields": fields,
-    }
-    _write(output, json.dumps(facts).encode())
-    _write(output, np.ascontiguousarray(radiograph.pixels).tobytes())
-    for table in radiograph.voi_luts:
-        _write(output, np.ascontiguousarray(table.values).tobytes())
-
-
-def _write(pipe: IO[bytes], content: bytes) -> None:
-    pipe.write(HEADER.pack(len(content)))
-    pipe.write(content)
-    pipe.flush()
-
-
-def _read(pipe: IO[bytes]) -> bytes:
-    (length,) = HEADER.unpack(_exactly(pipe, HEADER.size))
-    return _exactly(pipe, length)
-
-
-def _exactly(pipe: IO[bytes], length: int) -> bytes:
-    content = pipe.read(length)
-    if len(content) != length:
+def _read_greeting(child: subprocess.Popen[bytes]) -> None:
+    if child.stdout is None:
         raise EOFError
-    return content
+    read_block(child.stdout)
 
 
-def _limit_memory(limit_bytes: int) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit; the time limit still holds
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+def _send(child: subprocess.Popen[bytes], path: Path) -> None:
+    if child.stdin is None:
+        raise EOFError
+    # Not resolved: a link's own name tells what it is.
+    write_block(child.stdin, os.fsencode(path.absolute()))
 
 
-def main() -> None:
-    """The child: paths come in, radiographs go out, until the pipe is closed."""
-    _limit_memory(int(sys.argv[1]))
-    output = os.fdopen(os.dup(1), "wb")
-    # Decoders print; what they say must not get between the answers.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    while True:
-        try:
-            path = _read(sys.stdin.buffer)
-        except EOFError:
-            return
-        _answer(Path(path.decode("utf-8", "surrogateescape")), output)
+def _receive(child: subprocess.Popen[bytes]) -> Radiograph:
+    if child.stdout is None:
+        raise EOFError
+    return receive_radiograph(child.stdout)
 
 
-if __name__ == "__main__":
-    main()
+def _close_quietly(pipe: IO[bytes]) -> None:
+    """Close a pipe whose other end is gone, with what was not yet sent."""
+    with contextlib.suppress(OSError):
+        pipe.close()

@@ -1,4 +1,4 @@
-"""One radiograph in memory: raw values, how they are meant to be shown, what the header may tell."""
+"""One radiograph in memory: raw values, how to show them, what the header may tell."""
 
 from __future__ import annotations
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from annotations.errors import UnreadableImage
 from annotations.imaging.radiograph import Photometric, Pixels, Radiograph
@@ -16,11 +17,16 @@ from annotations.imaging.radiograph import Photometric, Pixels, Radiograph
 MAX_PIXELS: Final = 64_000_000
 GREY_MODES: Final = frozenset({"L", "I;16", "I;16B", "I;16L", "I", "1"})
 COLOUR_MODES: Final = frozenset({"RGB", "RGBA", "P", "PA", "LA", "RGBX"})
+ALPHA_MODES: Final = frozenset({"RGBA", "PA", "LA"})
 # JPEG's own rounding makes a grey picture differ by this much between its channels.
 GREY_TOLERANCE: Final = 8
-PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+SIGNATURES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+LOSSY_COMPRESSIONS: Final = frozenset({"jpeg", "tiff_jpeg", "webp"})
+TIFF_BITS_PER_SAMPLE: Final = 258
 TIFF_PHOTOMETRIC: Final = 262
+TIFF_SAMPLE_FORMAT: Final = 339
 WHITE_IS_ZERO: Final = 0
+SIGNED: Final = 2
 
 
 def load_raster(path: Path) -> Radiograph:
@@ -30,38 +36,42 @@ def load_raster(path: Path) -> Radiograph:
         UnreadableImage: If it is damaged, too large, in colour, of several pages, or of a kind
             that cannot be read without loss.
     """
-    _refuse_deep_colour(path)
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=["PNG", "JPEG", "TIFF"]) as image:
+            # A file, not its name: Pillow maps a named plain TIFF into memory, and then reads one
+            # that lies on its side with rows and columns mixed up.
+            with (
+                path.open("rb") as file,
+                Image.open(file, formats=["PNG", "JPEG", "TIFF"]) as image,
+            ):
                 return _radiograph(image)
-    except UnreadableImage:
+    except (UnreadableImage, FileNotFoundError):
         raise
     except UnidentifiedImageError:
-        raise UnreadableImage("the file is no PNG, JPEG or TIFF picture") from None
+        raise UnreadableImage(_unidentified(path)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableImage(_too_large("more pixels than Pillow opens")) from None
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, RuntimeError) as error:
+    except MemoryError:
+        raise UnreadableImage("the picture needs more memory than is allowed") from None
+    except Exception as error:  # noqa: BLE001 - one file; the decoders raise anything on damage
         raise UnreadableImage(
-            f"the picture is damaged or cut off ({type(error).__name__})"
+            f"the picture is damaged or cut off ({type(error).__name__}); copy it again from its"
+            " source"
         ) from None
-    except (ArithmeticError, LookupError, TypeError, AttributeError, Warning) as error:
-        # Pillow's readers raise these on headers that make no sense.
-        raise UnreadableImage(f"the picture's header is damaged ({type(error).__name__})") from None
 
 
-def _radiograph(image: Image.Image) -> Radiograph:
+def _radiograph(image: ImageFile) -> Radiograph:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UnreadableImage(_too_large(f"{width} x {height} pixels"))
     n_frames = getattr(image, "n_frames", 1)
     if n_frames > 1:
         raise UnreadableImage(f"the file holds {n_frames} pictures; give one picture per file")
+    _refuse_silent_loss(image)
     photometric = _photometric(image)
-    is_lossy = image.format == "JPEG"
+    is_lossy = image.format == "JPEG" or image.info.get("compression") in LOSSY_COMPRESSIONS
     pixels = _grey_pixels(ImageOps.exif_transpose(image))
     return Radiograph(
         pixels=pixels,
@@ -71,19 +81,44 @@ def _radiograph(image: Image.Image) -> Radiograph:
     )
 
 
-def _photometric(image: Image.Image) -> Photometric:
+def _refuse_silent_loss(image: ImageFile) -> None:
+    """Pillow cuts 16-bit colour to 8 bits and wraps signed bytes around, without a word."""
+    bits = max(_tags(image).get(TIFF_BITS_PER_SAMPLE, (8,)))
+    if (";16" in _raw_mode(image) or bits > 8) and image.mode in COLOUR_MODES:
+        raise UnreadableImage(
+            f"the {image.format} has 16 bits per channel and more than one channel, which would be"
+            " cut to 8 bits; save it as 16-bit greyscale"
+        )
+    if image.mode == "L" and SIGNED in _tags(image).get(TIFF_SAMPLE_FORMAT, ()):
+        raise UnreadableImage(
+            "the TIFF holds signed bytes; expected values from 0; save it as unsigned greyscale"
+        )
+
+
+def _raw_mode(image: ImageFile) -> str:
+    """How the file lays out its values, in Pillow's words, such as ``RGB;16B``."""
+    if not image.tile:
+        return ""
+    arguments = image.tile[0].args
+    return str(arguments[0]) if isinstance(arguments, tuple) and arguments else str(arguments)
+
+
+def _tags(image: ImageFile) -> Any:
+    return getattr(image, "tag_v2", {})
+
+
+def _photometric(image: ImageFile) -> Photometric:
     """MONOCHROME1 for a 16-bit TIFF whose white is 0; Pillow turns only 8-bit ones over itself."""
-    tags = getattr(image, "tag_v2", {})
     is_deep = image.mode.startswith("I;16")
-    return (
-        "MONOCHROME1" if is_deep and tags.get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO else "MONOCHROME2"
-    )
+    is_white_zero = _tags(image).get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO
+    return "MONOCHROME1" if is_deep and is_white_zero else "MONOCHROME2"
 
 
 def _grey_pixels(image: Image.Image) -> Pixels:
     if image.mode in GREY_MODES:
         return _one_channel(image)
     if image.mode in COLOUR_MODES:
+        _refuse_transparency(image)
         return _grey_of_colour(np.asarray(image.convert("RGB")))
     raise UnreadableImage(
         f"the picture is of Pillow's mode {image.mode}; expected grey of 8 or 16 bit"
@@ -104,6 +139,18 @@ def _one_channel(image: Image.Image) -> Pixels:
     return values.astype(np.uint16)
 
 
+def _refuse_transparency(image: Image.Image) -> None:
+    """What a transparent place looks like depends on what lies behind it."""
+    if image.mode not in ALPHA_MODES and not (image.mode == "P" and "transparency" in image.info):
+        return
+    least = int(np.asarray(image.convert("RGBA").getchannel("A")).min())
+    if least < 255:
+        raise UnreadableImage(
+            f"the picture is transparent in places (alpha down to {least} of 255); save it without"
+            " an alpha channel"
+        )
+
+
 def _grey_of_colour(channels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The grey picture that these three channels repeat: shape (H, W, 3) to (H, W)."""
     spread = int((channels.max(axis=2) - channels.min(axis=2)).max())
@@ -114,18 +161,19 @@ def _grey_of_colour(channels: NDArray[np.uint8]) -> NDArray[np.uint8]:
             f"the picture is in colour (channels differ by up to {spread} of 255);"
             " a radiograph is grey"
         )
-    return np.rint(channels.mean(axis=2)).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.rint(channels.mean(axis=2)).astype(np.uint8)
+    return grey
 
 
-def _refuse_deep_colour(path: Path) -> None:
-    """Pillow reads 16-bit colour and grey-with-alpha PNG as 8 bit, without a word."""
+def _unidentified(path: Path) -> str:
     with path.open("rb") as file:
-        head = file.read(26)
-    if len(head) == 26 and head.startswith(PNG_SIGNATURE) and head[24] == 16 and head[25] != 0:
-        raise UnreadableImage(
-            "the PNG has 16 bits per channel and more than one channel, which would be cut to 8"
-            " bits; save it as 16-bit greyscale"
+        head = file.read(8)
+    if head.startswith(SIGNATURES):
+        return (
+            "the picture's header is damaged, or of a kind that is not read; save it as greyscale"
+            " PNG of 8 or 16 bit"
         )
+    return "the file is no PNG, JPEG, TIFF or DICOM picture"
 
 
 def _too_large(given: str) -> str:

@@ -162,7 +162,8 @@ def _connect_filters(services: Services, tab: ReadTab) -> None:
     tab.worklist.turn(turn, tab.filters, tab.worklist, trigger_mode="always_last", **PRIVATE)
     tab.panel.changed(narrow, given, tab.worklist, trigger_mode="always_last", **PRIVATE)
     gr.on(
-        [component.input for component in (tab.status, tab.source, tab.finding, tab.search)],
+        # Not a dropdown's change: filling its choices would cause one.
+        [tab.status.input, tab.source.input, tab.finding.input, tab.search.change],
         narrow,
         given,
         tab.worklist,

@@ -146,6 +146,7 @@ export class ReadingPanel {
     this.sidebar.setTexts(this.meta.texts);
     this.model = new ReadingModel(value.reading);
     this.adopt(value.reading);
+    this.saving.refresh(); // the value may be older than the page, e.g. after a tab was opened again
     this.loadPicture(value, this.opening);
     if (!isTyping(document.activeElement)) this.stage.focus({ preventScroll: true });
   }

@@ -41,12 +41,12 @@ export class Saving {
   showSaved(state, pending) {
     const changes = pending === 1 ? '1 change' : `${pending} changes`;
     const texts = {
-      saved: 'Saved', saving: 'Saving …', retrying: `Not saved – retrying (${changes} kept in this browser)`,
-      signed_out: `Not saved – sign in again (${changes} kept in this browser)`,
+      saved: 'Saved', saving: 'Saving …', retrying: `Not saved - retrying (${changes} kept in this browser)`,
+      signed_out: `Not saved - sign in again (${changes} kept in this browser)`,
     };
     this.state.dataset.state = state;
     this.state.textContent = texts[state];
-    if (this.outbox?.isStorageBroken && pending) this.state.textContent += ' – this browser keeps nothing: do not close the page';
+    if (this.outbox?.isStorageBroken && pending) this.state.textContent += ' - this browser keeps nothing: do not close the page';
   }
 
   outdated(edits, body) {
@@ -109,8 +109,15 @@ export class Saving {
     this.isCommitting = true;
     if (this.outbox.pendingOf(caseId).length) this.panel.say('The commit waits until every change is saved …');
     await this.outbox.flushed(caseId);
-    if (!this.outbox.heldOf(caseId).length) await this.act(caseId, () => transport.commitReading(caseId, this.panel.model.version), 'The commit was not saved');
+    if (!this.outbox.heldOf(caseId).length) await this.sendCommit(caseId);
     this.isCommitting = false;
+  }
+
+  async sendCommit(caseId) {
+    const version = this.panel.model?.version;
+    // An earlier attempt may have arrived although its answer did not.
+    const isDone = (reading) => !reading.is_open && reading.version === version;
+    await this.act(caseId, () => transport.commitReading(caseId, version), 'The commit was not saved', isDone);
   }
 
   async correct() {
@@ -120,16 +127,17 @@ export class Saving {
     }
   }
 
-  async act(caseId, request, failure) {
+  async act(caseId, request, failure, isDone = () => false) {
     if (this.panel.caseId !== caseId) return;
     const answer = await request().catch(() => null);
     if (this.panel.caseId !== caseId) return;
     this.panel.say('');
-    if (answer?.body?.reading) {
+    const reading = answer?.body?.reading;
+    if (reading) {
       this.panel.history.clear();
-      this.panel.adopt(answer.body.reading);
+      this.panel.adopt(reading);
     }
-    if (answer?.body?.ok) this.panel.trigger('changed', { case_id: caseId });
+    if (answer?.body?.ok || (reading && isDone(reading))) this.panel.trigger('changed', { case_id: caseId });
     else this.panel.say(`${failure}: ${answer?.body?.message ?? 'the server did not answer; try again'}`, true);
   }
 }

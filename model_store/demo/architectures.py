@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Final
 
 import timm
@@ -32,15 +33,17 @@ class ConvPatches(nn.Module):
         self.patch_size = (patch_size, patch_size)
         self.grid_size = (img_size // patch_size, img_size // patch_size)
         self.num_patches = self.grid_size[0] * self.grid_size[1]
-        self.proj = nn.Sequential(
-            nn.Conv2d(in_chans, embed_dim // 4, 3, 2, 1),
-            nn.GELU(),
-            nn.Conv2d(embed_dim // 4, embed_dim // 2, 3, 2, 1),
-            nn.GELU(),
-            nn.Conv2d(embed_dim // 2, embed_dim, 3, 2, 1),
-            nn.GELU(),
-            nn.Conv2d(embed_dim, embed_dim, 1),
-        )
+        widths = (in_chans, embed_dim // 4, embed_dim // 2, embed_dim)
+        stages = [
+            layer
+            for before, after in pairwise(widths)
+            for layer in (
+                nn.Conv2d(before, after, 3, 2, 1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+            )
+        ]
+        self.proj = nn.Sequential(*stages, nn.Conv2d(embed_dim, embed_dim, 1))
 
     def feat_ratio(self, as_scalar: bool = True) -> int | tuple[int, int]:
         """Pixels per token, as timm asks for it."""
@@ -89,6 +92,10 @@ def saliency_audit_demo_cnn(pretrained: bool = False, **timm_options: Any) -> Re
         zero_init_last=False,
         **{"num_classes": 0, **chosen},
     )
+    # Without dilation the map is as fine and its cells see less of what is far away.
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d) and layer.dilation != (1, 1):
+            layer.dilation, layer.padding = (1, 1), (1, 1)
     _set_config(model)
     return model
 

@@ -40,13 +40,18 @@ class Scorer:
 
 def load_scorers(folder: Path) -> dict[str, Scorer]:
     """The three modes of the model in this folder, its heads beside it."""
-    register()
-    network = open_clip.create_model(f"local-dir:{folder}").eval().requires_grad_(False)
+    network = load_network(folder)
     return {
         "zs": _zero_shot(network, folder),
         "lp": _with_head(network.visual, folder / "lp.safetensors"),
         "ft": _with_head(network.visual, folder / "ft.safetensors"),
     }
+
+
+def load_network(folder: Path) -> Any:
+    """The image-text network in this folder, frozen."""
+    register()
+    return open_clip.create_model(f"local-dir:{folder}").eval().requires_grad_(False)
 
 
 def find_layer(visual: Any) -> tuple[nn.Module, bool]:

@@ -126,22 +126,22 @@ def _draw_shoulder(thorax: Thorax, side: str, broken: Break | None) -> Field:
     frame = thorax.frame
     shoulder: Field = np.zeros(frame.size, dtype=np.float32)
     across = frame.x * np.float32(SIGN[side])
-    level = soft_step(across - 0.035, 0.012, frame) * soft_step(0.385 - across, 0.012, frame)
+    level: Field = soft_step(across - 0.035, 0.012, frame) * soft_step(0.385 - across, 0.012, frame)
     course = clavicle_course(thorax, side, across)
     if broken is not None and (broken.bone, broken.side) == ("clavicle", side):
         course, level = _break_course(course, level, across, broken, frame)
-    half = (0.0135 + 0.007 * np.clip(0.09 - across, 0, 0.06) / 0.06).astype(np.float32)
+    half: Field = (0.0135 + 0.007 * np.clip(0.09 - across, 0, 0.06) / 0.06).astype(np.float32)
     _add_band(shoulder, frame, course, level, half)
     shoulder *= 0.14
     head = soft_step(
         ellipse_distance(frame, (SIGN[side] * 0.485, -0.33), (0.062, 0.058)), 0.008, frame
     )
-    shaft = soft_step(0.035 - np.abs(across - 0.505 - 0.10 * (frame.y + 0.3)), 0.008, frame)
+    shaft: Field = soft_step(0.035 - np.abs(across - 0.505 - 0.10 * (frame.y + 0.3)), 0.008, frame)
     shaft = shaft * soft_step(frame.y + 0.33, 0.02, frame)
     shoulder += 0.13 * np.maximum(head, shaft)
     # The scapula: a blade with a brighter medial border, drawn clear of the lung's middle.
     border = 0.355 + 0.22 * (frame.y + 0.02) + 0.5 * (frame.y + 0.15) ** 2
-    blade = soft_step(across - border, 0.006, frame) * soft_step(0.47 - across, 0.05, frame)
+    blade: Field = soft_step(across - border, 0.006, frame) * soft_step(0.47 - across, 0.05, frame)
     blade = (
         blade
         * soft_step(frame.y + 0.33, 0.05, frame)

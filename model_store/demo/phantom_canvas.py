@@ -98,9 +98,7 @@ def smooth_noise(rng: np.random.Generator, cells: int, frame: Frame) -> Field:
     return np.asarray(rows @ grid @ columns.T, dtype=np.float32)
 
 
-def draw_curves(
-    points: NDArray[np.float64], strength: NDArray[np.float64], sigma: float, frame: Frame
-) -> Field:
+def draw_curves(points: Field, strength: Field, sigma: float, frame: Frame) -> Field:
     """Shape (H, W): thin curves with a Gaussian profile of about height ``strength``.
 
     Args:

@@ -31,7 +31,7 @@ from torch import nn
 
 from model_store.checkpoints import HeadMetadata, HeadMode, save_head
 from model_store.demo.heads import HEAD_FINDINGS, HeadSettings, fine_tune, fit_probe
-from model_store.demo.measuring import MODES, measure_model
+from model_store.demo.measuring import MODES, load_network, measure_model
 from model_store.demo.phantom_canvas import Size
 from model_store.demo.phantom_style import DEMO_STYLE, TRAINING_STYLE, Style
 from model_store.demo.phantoms import DEMO_COUNT, DEMO_FIRST_SEED, DEMO_SIZE, Phantom, demo_set
@@ -39,6 +39,7 @@ from model_store.demo.pretraining import (
     MEAN,
     STD,
     PretrainingSettings,
+    Report,
     pretrain,
     write_model_folder,
 )
@@ -81,7 +82,7 @@ class Plan:
 
 FULL_PLAN: Final = Plan(
     pretraining={
-        "demo-cnn": PretrainingSettings(steps=700),
+        "demo-cnn": PretrainingSettings(steps=900),
         "demo-vit": PretrainingSettings(steps=800),
     },
     heads=HeadSettings(),
@@ -101,9 +102,9 @@ def quick_plan() -> Plan:
 
 @dataclass(frozen=True, eq=False)
 class Sets:
-    """The rendered films."""
+    """The rendered films; without those for image-text training, only the heads are made again."""
 
-    pretraining: PhantomSet
+    pretraining: PhantomSet | None
     heads: PhantomSet
     check: PhantomSet
     demo: tuple[Phantom, ...]
@@ -160,23 +161,24 @@ def _train_model(
     folder: Path, name: str, plan: Plan, sets: Sets, progress: Progress
 ) -> dict[str, Any]:
     """Train one model and both heads, write them, and measure what was written."""
-    write_model_folder(folder, name)
-    settings = plan.pretraining[name]
-    network: Any = pretrain(folder, sets.pretraining, settings, _reporter(progress, name))
-    _save_network(folder / WEIGHTS_NAME, network, settings)
-    weight, bias = fit_probe(network.visual, sets.heads, plan.heads)
+    if sets.pretraining is not None:
+        write_model_folder(folder, name)
+        settings = plan.pretraining[name]
+        network = pretrain(folder, sets.pretraining, settings, _reporter(progress, name))
+        _save_network(folder / WEIGHTS_NAME, network, settings)
+    _fit_heads(folder, plan, sets.heads, _reporter(progress, f"{name} fine-tune"))
+    return measure_model(folder, sets.demo, sets.check)
+
+
+def _fit_heads(folder: Path, plan: Plan, data: PhantomSet, report: Report) -> None:
+    """Fit both heads on the weights as they are on the disk, and write them."""
+    visual = load_network(folder).visual
+    weight, bias = fit_probe(visual, data, plan.heads)
     _save_head(folder, "lp", {"head.weight": weight, "head.bias": bias}, plan)
-    tower, linear = fine_tune(
-        network.visual,
-        sets.heads,
-        (weight, bias),
-        plan.heads,
-        _reporter(progress, f"{name} fine-tune"),
-    )
+    tower, linear = fine_tune(visual, data, (weight, bias), plan.heads, report)
     tensors = {f"visual.{key}": value for key, value in tower.state_dict().items()}
     tensors |= {"head.weight": linear.weight, "head.bias": linear.bias}
     _save_head(folder, "ft", tensors, plan)
-    return measure_model(folder, sets.demo, sets.check)
 
 
 def _save_network(path: Path, network: nn.Module, settings: PretrainingSettings) -> None:

@@ -22,7 +22,8 @@ from annotations.workspace import Workspace
 from tests.browser.films import make_workspace
 
 READER = "local reader"
-READY_S = 60.0
+READY_S = 180.0  # a shared machine may be busy; alone it takes about five seconds
+WAIT_MS = 20_000
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -50,6 +51,7 @@ def chromium_path() -> str:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = chromium_path()
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield chromium
@@ -113,6 +115,9 @@ class Server:
             self.process.wait(timeout=20)
             self.process = None
 
+    def file(self, name: str) -> Path:
+        return Path(self.records[name].path)
+
     def reading(self, name: str) -> Reading:
         with Store.open(self.workspace) as store:
             return store.readings.get(self.records[name].image_id, READER)
@@ -157,10 +162,9 @@ class PanelPage:
         return self.await_case(name)
 
     def await_case(self, name: str) -> PanelPage:
-        expect(self.page.locator(".sa-title")).to_have_text(name, timeout=20_000)
+        expect(self.page.locator(".sa-title")).to_have_text(name)
         self.page.wait_for_function(
             "() => document.querySelector('.sa-panel').readingPanel.viewer.picture.raster !== null",
-            timeout=20_000,
         )
         return self
 
@@ -204,9 +208,7 @@ class PanelPage:
             self.page.keyboard.press(key)
 
     def saved(self) -> None:
-        expect(self.page.locator(".sa-saved")).to_have_attribute(
-            "data-state", "saved", timeout=15_000
-        )
+        expect(self.page.locator(".sa-saved")).to_have_attribute("data-state", "saved")
 
     def shown(self) -> list[list[int]]:
         """The boxes in the page, as the SVG elements say."""
@@ -252,6 +254,7 @@ def own_page(browser: Browser, own_server: Server) -> Iterator[PanelPage]:
 
 def _new_page(browser: Browser, server: Server) -> Iterator[PanelPage]:
     context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(WAIT_MS)
     opened = PanelPage(context.new_page(), server)
     yield opened
     context.close()

@@ -8,7 +8,6 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from audit_app.app import build_look
 from audit_app.handlers import handler
 from audit_app.services import Services
 from audit_app.serving import Look
@@ -39,7 +38,7 @@ def build_demo(services: Services) -> tuple[gr.Blocks, Look]:
             api_visibility="private",
             show_progress="hidden",
         )
-    return demo, build_look()
+    return demo, Look(js="() => document.body.classList.add('dark')")
 
 
 def comparison_value(services: Services, case_id: str) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""The table that every benchmark ends with."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured figure and what it is held against."""
+
+    name: str
+    value: float
+    unit: str
+    limit: float
+    at_most: bool = True
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the target is met."""
+        return self.value <= self.limit if self.at_most else self.value >= self.limit
+
+    @property
+    def target(self) -> str:
+        """The target in words."""
+        return f"{'<=' if self.at_most else '>='} {self.limit:g} {self.unit}"
+
+
+def machine() -> str:
+    """Cores and processor kind; no GPU is used by these benchmarks."""
+    return (
+        f"{os.cpu_count()} cores, {platform.machine()}, no GPU, Python {platform.python_version()}"
+    )
+
+
+def report(figures: Sequence[Figure]) -> int:
+    """Print the table and the line that sums up; the exit status."""
+    table = Table("figure", "measured", "target", "met", title=machine())
+    for one in figures:
+        met = "yes" if one.is_met else "NO"
+        table.add_row(one.name, f"{one.value:.3g} {one.unit}", one.target, met)
+    Console().print(table)
+    short = [one for one in figures if not one.is_met]
+    missed = "; ".join(f"{one.name} {one.value:.3g} {one.unit} not {one.target}" for one in short)
+    print(
+        f"{len(figures) - len(short)} of {len(figures)} targets met{'; ' if short else ''}{missed}"
+    )
+    return 1 if short else 0

@@ -1,0 +1,170 @@
+"""The command line: what it prints, what it leaves behind, how it exits."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COMMANDS = ["ui", "new", "import", "train", "audit", "export", "check"]
+
+
+@pytest.fixture
+def run(repo_root: Path, tmp_path: Path):
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(repo_root / "launch.py"), *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return call
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    values = np.random.default_rng(0).integers(0, 256, (64, 80), dtype=np.uint8)
+    Image.fromarray(values).save(folder / "one.png")
+    Image.fromarray(255 - values).save(folder / "two.png")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n not a picture")
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_shows_an_example(run, command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert "Example: launch.py" in done.stdout
+
+
+@pytest.mark.parametrize("group", ["models", "users"])
+def test_each_group_shows_an_example_and_its_commands(run, group: str) -> None:
+    done = run(group, "somewhere", "add", "--help")
+    assert done.returncode == 0
+    assert f"Example: launch.py {group}" in done.stdout
+
+
+def test_help_never_imports_a_model_library(repo_root: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['launch.py', '--help']; import runpy\n"
+        "try: runpy.run_path(r'%s', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print('loaded', sorted({'torch', 'gradio', 'open_clip'} & set(sys.modules)))"
+    ) % (repo_root / "launch.py")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+def test_wrong_use_exits_2(run) -> None:
+    assert run("no-such-command").returncode == 2
+    assert run("import", "w").returncode == 2
+
+
+def test_a_workspace_that_is_none_exits_1_with_one_sentence(run, tmp_path: Path) -> None:
+    done = run("check", tmp_path / "nothing")
+    assert done.returncode == 1
+    assert "is no workspace" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_new_import_check_and_export_do_the_whole_round(run, tmp_path, pictures) -> None:
+    workspace = tmp_path / "ward"
+    assert run("new", workspace).returncode == 0
+    imported = run("import", workspace, pictures, "--as", "folder")
+    assert imported.returncode == 0, imported.stderr
+    assert "2" in imported.stdout
+    assert "broken.png" in imported.stdout
+    again = run("import", workspace, pictures, "--as", "folder")
+    assert again.returncode == 0
+    checked = run("check", workspace)
+    assert (checked.returncode, checked.stdout.strip()) == (0, "Everything is as it was written.")
+    exported = tmp_path / "readings.csv"
+    assert run("export", workspace, exported, "--as", "csv").returncode == 0
+    with exported.open(encoding="utf-8", newline="") as file:
+        assert next(csv.reader(file))
+
+
+def test_check_names_a_changed_and_a_missing_picture(run, tmp_path, pictures) -> None:
+    workspace = tmp_path / "ward"
+    run("new", workspace)
+    run("import", workspace, pictures, "--as", "folder")
+    Image.fromarray(np.zeros((64, 80), np.uint8)).save(pictures / "one.png")
+    (pictures / "two.png").unlink()
+    checked = run("check", workspace)
+    assert checked.returncode == 1
+    assert any("changed" in line and "one.png" in line for line in checked.stdout.splitlines())
+    assert any("missing" in line and "two.png" in line for line in checked.stdout.splitlines())
+
+
+def test_pictures_that_were_copied_in_are_found_after_the_workspace_moved(
+    run, tmp_path, pictures
+) -> None:
+    workspace = tmp_path / "ward"
+    run("new", workspace)
+    assert run("import", workspace, pictures, "--as", "folder", "--copy").returncode == 0
+    moved = tmp_path / "moved"
+    workspace.rename(moved)
+    for picture in pictures.iterdir():
+        picture.unlink()
+    assert run("check", moved).returncode == 0
+
+
+def test_an_unknown_kind_model_mode_and_format_are_refused_with_what_is_known(
+    run, tmp_path, pictures
+) -> None:
+    workspace = tmp_path / "ward"
+    run("new", workspace)
+    kind = run("import", workspace, pictures, "--as", "nhi")
+    assert kind.returncode == 1
+    assert "did you mean 'nih'?" in " ".join(kind.stderr.split())
+    model = run("audit", workspace, "--model", "none", "--out", tmp_path / "out")
+    assert model.returncode == 1
+    mode = run("train", workspace, "--model", "none", "--mode", "xx")
+    assert mode.returncode == 1
+    assert "choose lp or ft" in " ".join(mode.stderr.split())
+    form = run("export", workspace, tmp_path / "x", "--as", "xml")
+    assert form.returncode == 1
+    assert "known: csv" in " ".join(form.stderr.split())
+
+
+def test_sharing_without_accounts_exits_1_and_serves_nothing(run, tmp_path: Path) -> None:
+    workspace = tmp_path / "ward"
+    run("new", workspace)
+    done = run("ui", workspace, "--share", "--no-browser")
+    assert done.returncode == 1
+    assert "account" in done.stderr
+    assert "Open http" not in done.stdout
+
+
+def test_an_account_is_added_with_a_password_from_a_file(run, tmp_path: Path) -> None:
+    workspace = tmp_path / "ward"
+    run("new", workspace)
+    secret = tmp_path / "password"
+    secret.write_text("a long enough password\n")
+    added = run("users", workspace, "add", "mira", "--role", "reader", "--password-file", secret)
+    assert added.returncode == 0, added.stderr
+    assert "mira  reader" in run("users", workspace).stdout
+    short = tmp_path / "short"
+    short.write_text("abc")
+    refused = run("users", workspace, "add", "eva", "--role", "reader", "--password-file", short)
+    assert refused.returncode == 1
+
+
+def test_biomedclip_without_its_weights_says_which_file_to_put_where(run, tmp_path: Path) -> None:
+    workspace = tmp_path / "ward"
+    run("new", workspace)
+    empty = tmp_path / "BiomedCLIP"
+    empty.mkdir()
+    done = run("models", workspace, "add", "biomedclip", "--path", empty)
+    assert done.returncode == 1
+    assert "open_clip_config.json" in " ".join(done.stderr.split())
