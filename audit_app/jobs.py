@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -60,7 +61,7 @@ def start_worker(workspace: Workspace) -> subprocess.Popen[bytes]:
     """The worker as a process of its own: a closed page or app does not end its job."""
     log = workspace.cache / "worker.log"
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "audit_app.worker", str(workspace.root), str(os.getpid())],
             cwd=PROJECT_ROOT,
             stdin=subprocess.DEVNULL,
@@ -69,6 +70,9 @@ def start_worker(workspace: Workspace) -> subprocess.Popen[bytes]:
             start_new_session=True,
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
         )
+    # Somebody must wait for a child that ends before the app does, or it stays as a zombie.
+    threading.Thread(target=process.wait, daemon=True).start()
+    return process
 
 
 def describe_job(job: Job) -> str:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import IO
 
+from PIL import Image
+
 from annotations.errors import UnreadableImage
 from annotations.imaging.files import load_radiograph
 from annotations.imaging.wire import read_block, send_radiograph, send_reason, write_block
@@ -17,6 +19,7 @@ def main() -> None:
     output = os.fdopen(os.dup(1), "wb")
     # Decoders print; what they say must not get between the answers.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    Image.init()  # else the first file pays for it within its time limit
     _limit_memory(int(sys.argv[1]))
     write_block(output, b"ready")
     while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Any, Final
@@ -122,6 +123,9 @@ PREAMBLE_BYTES: Final = 128
 MAGIC: Final = b"DICM"
 # Old archives leave out preamble and magic word: a data set then begins with one of these groups.
 FIRST_GROUPS: Final = (b"\x02\x00", b"\x08\x00")
+
+# pydicom quotes header values that it dislikes, such as a malformed patient ID.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
 def load_dicom(path: Path) -> Radiograph:

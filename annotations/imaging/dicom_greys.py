@@ -111,10 +111,10 @@ def windows_of(header: Dataset, values: Values) -> list[Window]:
 def _window(center: float, width: float, name: str, function: str, values: Values) -> Window:
     """The window in pixel units."""
     known: VoiFunction = next((one for one in FUNCTIONS if one == function), "LINEAR")
-    if known == "LINEAR" and values.scale != 1.0:
-        # LINEAR's half-unit offsets are in modality units; the exact form says the same in pixels.
-        exact = max(width - 1, LEAST_SCALE) if width > 0 else width
-        return Window(values.to_pixel(center - 0.5), exact / values.scale, name, "LINEAR_EXACT")
+    if known == "LINEAR" and width > 0:
+        # The half and the whole unit in LINEAR's formula are modality units here, pixels there.
+        middle, span = values.to_pixel(center - 0.5), max(width - 1, 0.0) / values.scale
+        return Window(middle + 0.5, span + 1, name, known)
     return Window(values.to_pixel(center), width / values.scale, name, known)
 
 
@@ -143,7 +143,7 @@ class _Table:
     def of(cls, item: Dataset, header: Dataset) -> _Table:
         count, first, bits = (int(one) for one in item.LUTDescriptor)
         _, is_little = header.original_encoding
-        entries = _entries(item.LUTData, count % 65536 or 65536, is_little=bool(is_little))
+        entries = _entries(item.get("LUTData"), count % 65536 or 65536, is_little=bool(is_little))
         if entries.size == 0 or not 1 <= bits <= 16:
             raise UnreadableImage(
                 f"a look-up table has {entries.size} entries of {bits} bits; expected 1 to 65536"
@@ -162,6 +162,8 @@ class _Table:
 
 def _entries(data: Any, count: int, *, is_little: bool) -> NDArray[np.uint16]:
     """A table's entries, whether they are stored as numbers, words or packed bytes."""
+    if data is None:
+        return np.empty(0, np.uint16)
     if not isinstance(data, bytes):
         return np.atleast_1d(np.asarray(data)).astype(np.uint16)[:count]
     if len(data) >= 2 * count:

@@ -120,8 +120,8 @@ class IsolatedLoader:
         except (EOFError, OSError):
             self._end_child()
             raise UnreadableImage(
-                "the decoding process did not start; is its memory limit of"
-                f" {self._memory_limit_bytes // 1024**2} MB too small?"
+                f"no decoding process could be started within {START_LIMIT_S:g} s with"
+                f" {sys.executable}; is there memory left? Start the program again"
             ) from None
         return child
 

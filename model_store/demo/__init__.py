@@ -1,1 +1,1 @@
-"""."""
+"""The demo: synthetic chest radiographs and two small models that were trained on them."""

@@ -61,6 +61,9 @@ HALF_SIZE: Final[Size] = (DEMO_SIZE[0] // 2, DEMO_SIZE[1] // 2)
 N_CHECK: Final = 400
 
 
+app = typer.Typer(add_completion=False)
+
+
 @dataclass(frozen=True)
 class Plan:
     """Everything that decides what comes out.
@@ -71,6 +74,7 @@ class Plan:
         n_check: Films of the check set.
         n_demo: Films of the demo set.
         threads: Of torch.
+        heads_only: Keep the image-text models that are there.
     """
 
     pretraining: dict[str, PretrainingSettings]
@@ -78,6 +82,7 @@ class Plan:
     n_check: int = N_CHECK
     n_demo: int = DEMO_COUNT
     threads: int = 2
+    heads_only: bool = False
 
 
 FULL_PLAN: Final = Plan(
@@ -118,17 +123,23 @@ def train_all(out: Path, plan: Plan, console: Console) -> dict[str, Any]:
         figures = {
             name: _train_model(out / name, name, plan, sets, progress) for name in plan.pretraining
         }
+    return _write_figures(out / FIGURES_NAME, plan, figures)
+
+
+def _write_figures(path: Path, plan: Plan, models: dict[str, Any]) -> dict[str, Any]:
+    """The content of the figures file; models that were not made now keep their figures."""
+    kept = _read_figures(path.parent)["models"] if path.is_file() else {}
     content = {
         "about": "measured by model_store.demo.train; auroc, hit and chance on the demo set, "
         "auroc_check on a larger set of the same style; macro over findings for auroc, "
-        "mean over drawn findings for hit and chance",
+        "mean over drawn findings for hit and chance; maps by Grad-CAM at the last stage "
+        "(demo-cnn) or the last block's norm1 (demo-vit)",
         "demo_set": {"n": plan.n_demo, "first_seed": DEMO_FIRST_SEED, "size": list(DEMO_SIZE)},
         "check_set": {"n": plan.n_check, "first_seed": CHECK_SEED, "size": list(HALF_SIZE)},
         "auroc_tolerance": AUROC_TOLERANCE,
-        "models": figures,
+        "models": dict(sorted((kept | models).items())),
     }
-    text = json.dumps(content, indent=2) + "\n"
-    (out / FIGURES_NAME).write_text(text, encoding="utf-8")
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return content
 
 
@@ -333,6 +344,7 @@ def _show_comparison(rerun: Path, console: Console) -> bool:
     return worst <= AUROC_TOLERANCE
 
 
+@app.command()
 def main(
     out: Annotated[Path, typer.Option(help="Where models and figures are written.")] = WEIGHTS,
     quick: Annotated[bool, typer.Option(help="A few steps: shows that it runs.")] = False,
@@ -345,6 +357,9 @@ def main(
     only: Annotated[
         str | None, typer.Option(help="Just this model (demo-cnn or demo-vit).")
     ] = None,
+    heads_only: Annotated[
+        bool, typer.Option(help="Keep the image-text models in --out; make probe and fine-tune.")
+    ] = False,
 ) -> None:
     """Train the demo models (under 30 minutes on two cores), or compare a rerun with them.
 
@@ -355,7 +370,7 @@ def main(
     try:
         if check is not None:
             raise typer.Exit(0 if _show_comparison(check, console) else 1)
-        plan = _choose_plan(quick, only, out)
+        plan = replace(_choose_plan(quick, only, out), heads_only=heads_only)
         _show_figures(train_all(out, plan, console), console)
     except ValueError as error:
         console.print(str(error), style="red")
@@ -376,4 +391,4 @@ def _choose_plan(quick: bool, only: str | None, out: Path) -> Plan:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -151,9 +151,9 @@ class PanelPage:
     def visit(self, name: str) -> PanelPage:
         """Load the page and open a case."""
         self.page.goto(self.server.url)
-        expect(self.page.locator(".sa-rows li").first).to_be_visible(timeout=30_000)
+        expect(self.page.locator(".sa-rows li").first).to_be_visible()
         # The page opens a case by itself first.
-        expect(self.page.locator(".sa-title")).not_to_be_empty(timeout=20_000)
+        expect(self.page.locator(".sa-title")).not_to_be_empty()
         return self.open(name)
 
     def open(self, name: str) -> PanelPage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gdcm
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
@@ -92,3 +93,23 @@ def table(first: int, entries: list[int], *, bits: int, vr: str = "US") -> Seque
     item.ModalityLUTType = "US"
     item.add_new("LUTData", "OW", np.asarray(entries, dtype="<u2").tobytes())
     return Sequence([item])
+
+
+def write_lossless_jpeg(
+    path: Path, pixels: NDArray[Any], *, bits: int, process: str = "JPEGLosslessProcess14_1"
+) -> Path:
+    """A DICOM file in lossless JPEG, which GDCM alone can write here."""
+    plain = write(path.with_name(f"plain-{path.name}"), dicom(pixels, bits=bits))
+    reader, writer = gdcm.ImageReader(), gdcm.ImageWriter()
+    reader.SetFileName(str(plain))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, process)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetFileName(str(path))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    assert pydicom.dcmread(path).file_meta.TransferSyntaxUID.is_encapsulated
+    return path

@@ -271,9 +271,7 @@ def test_real_numbers_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_kind_of_tiff_that_is_not_read_is_not_called_something_else(tmp_path: Path) -> None:
-    tifffile.imwrite(
-        tmp_path / "film.tif", noise(16).astype(np.uint64), photometric="minisblack"
-    )
+    tifffile.imwrite(tmp_path / "film.tif", noise(16).astype(np.uint64), photometric="minisblack")
     with pytest.raises(UnreadableImage, match="of a kind that is not read; save it as greyscale"):
         load_radiograph(tmp_path / "film.tif")
 

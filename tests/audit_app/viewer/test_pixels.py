@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
 import os
 import shutil
@@ -13,9 +15,12 @@ import pytest
 from PIL import Image
 
 from annotations.errors import UnreadableImage
+from annotations.store import Store
+from annotations.workspace import create_workspace
 from audit_app.viewer import pixels
 from audit_app.viewer.pixels import cached_picture, preview_jpeg
 from tests.audit_app.viewer.conftest import Place
+from tests.browser.films import add_image
 
 
 def test_the_second_opening_reads_no_image_file(place: Place) -> None:
@@ -92,3 +97,27 @@ def test_a_preview_stays_under_100_kb_whatever_it_shows() -> None:
 def test_files_of_the_cache_are_for_the_owner_only(place: Place) -> None:
     folder = cached_picture(place.workspace, place.records["film-a.png"]).folder
     assert folder.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.real_data
+def test_every_real_file_reaches_the_page_with_all_its_values(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    workspace = create_workspace(tmp_path / "workspace", name="real")
+    folders = [shared_data / "dicom", shared_data / "nih_chestxray14" / "images"]
+    folders.append(shared_data / "iu_xray" / "full_size")
+    n_read = 0
+    with Store.open(workspace) as store:
+        for path in (path for folder in folders for path in sorted(folder.iterdir())):
+            try:
+                record = add_image(store, path)
+            except UnreadableImage:
+                continue
+            cached = cached_picture(workspace, record)
+            raw = gzip.decompress(cached.pixels.read_bytes())
+            assert hashlib.sha256(raw).hexdigest() == record.pixel_sha256
+            assert len(raw) in (record.width * record.height, 2 * record.width * record.height)
+            assert cached.preview.stat().st_size < 100_000
+            assert cached.display()["bits"] == record.bits
+            n_read += 1
+    assert n_read == 8 + 8 + 2

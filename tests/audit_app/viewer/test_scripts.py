@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -65,26 +67,21 @@ WINDOWS = [
 ]
 
 
-@pytest.mark.parametrize("window", WINDOWS, ids=lambda window: f"{window.function}-{window.width}")
-@pytest.mark.parametrize("bits", [8, 12, 16])
-@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_page_and_server_give_every_value_the_same_grey(
-    node: str, repo_root: Path, window: Window, bits: int, photometric: str
-) -> None:
-    pixels = np.zeros((1, 1), dtype=np.uint8 if bits == 8 else np.uint16)
-    expected = display_table(Radiograph(pixels, photometric, bits), window)
-    preset = {
-        "kind": "window",
-        "center": window.center,
-        "width": window.width,
-        "function": window.function,
-    }
+def test_page_and_server_give_every_value_the_same_grey(node: str, repo_root: Path) -> None:
+    cases = list(itertools.product(WINDOWS, (8, 12, 16), ("MONOCHROME1", "MONOCHROME2")))
+    asked = [
+        [{"kind": "window", **asdict(window)}, bits, photometric == "MONOCHROME1"]
+        for window, bits, photometric in cases
+    ]
     module = (repo_root / "audit_app" / "viewer" / "windowing.js").as_uri()
     program = (
         f"import {{ displayTable }} from '{module}';"
-        f"const invert = {json.dumps(photometric == 'MONOCHROME1')};"
-        f"console.log(JSON.stringify([...displayTable({json.dumps(preset)}, {bits}, invert)]));"
+        f"const tables = {json.dumps(asked)}.map((one) => [...displayTable(...one)]);"
+        "console.log(JSON.stringify(tables));"
     )
     command = [node, "--input-type=module", "--eval", program]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert json.loads(shown) == expected.tolist()
+    shown = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    for (window, bits, photometric), table in zip(cases, shown, strict=True):
+        pixels = np.zeros((1, 1), dtype=np.uint8 if bits == 8 else np.uint16)
+        expected = display_table(Radiograph(pixels, photometric, bits), window)
+        assert table == expected.tolist(), f"{window}, {bits} bit, {photometric}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import numpy as np
@@ -146,8 +147,6 @@ def test_a_lookup_table_goes_to_the_page_before_the_inversion() -> None:
         presets, first = page_presets(radiograph)
         assert default_window(radiograph) is table
         assert presets[first]["kind"] == "table"
-        import base64
-
         values = np.frombuffer(base64.b64decode(presets[first]["values_b64"]), dtype=np.uint8)
         shown = 255 - values if photometric == "MONOCHROME1" else values
         assert np.array_equal(shown, display_table(radiograph, table))

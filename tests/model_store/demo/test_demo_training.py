@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from typer.testing import CliRunner
 
 from model_store.demo.captions import (
     NORMAL,
@@ -26,6 +30,7 @@ from model_store.demo.train import (
     HEADS_SEED,
     N_CHECK,
     PRETRAINING_SEED,
+    app,
     compare_runs,
 )
 from model_store.demo.training_data import (
@@ -149,6 +154,13 @@ def test_augmentation_keeps_size_and_range_and_depends_on_the_seed_alone() -> No
     assert abs(float(first.mean()) - float(pictures.mean())) < 25
 
 
+@pytest.fixture(scope="module", autouse=True)
+def threads_as_before() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def quick_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("quick")
@@ -157,15 +169,21 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_script(*arguments: str, expected: int = 0) -> str:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == expected, result.output
+    return result.output
+
+
+def test_the_script_runs_as_a_module_and_explains_itself() -> None:
     finished = subprocess.run(
-        [sys.executable, "-m", "model_store.demo.train", *arguments],
+        [sys.executable, "-m", "model_store.demo.train", "--help"],
         capture_output=True,
         text=True,
         timeout=300,
-        check=False,
+        check=True,
     )
-    assert finished.returncode == expected, finished.stdout + finished.stderr
-    return finished.stdout
+    for option in ("--out", "--quick", "--check", "--only", "--heads-only"):
+        assert option in finished.stdout
 
 
 def test_a_quick_run_writes_both_models_and_their_figures(quick_run: Path) -> None:
@@ -197,6 +215,23 @@ def test_a_rerun_gives_the_same_weights(quick_run: Path, tmp_path: Path) -> None
     for _, _, first, second, moved in rows:
         assert abs(first - second) <= AUROC_TOLERANCE
         assert moved < 0.01
+
+
+def test_heads_alone_are_made_again_on_the_same_image_text_model(
+    quick_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(quick_run / "demo-cnn", tmp_path / "demo-cnn")
+    base = tmp_path / "demo-cnn" / "open_clip_model.safetensors"
+    before, head = base.read_bytes(), (tmp_path / "demo-cnn" / "lp.safetensors").read_bytes()
+    (tmp_path / "demo-cnn" / "lp.safetensors").unlink()
+    run_script("--quick", "--only", "demo-cnn", "--heads-only", "--out", str(tmp_path))
+    assert base.read_bytes() == before
+    assert (tmp_path / "demo-cnn" / "lp.safetensors").read_bytes() == head
+
+
+def test_an_unknown_model_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    printed = run_script("--quick", "--only", "demo-rnn", "--out", str(tmp_path), expected=1)
+    assert "known: demo-cnn, demo-vit" in printed.replace("\n", " ")
 
 
 def test_check_says_that_a_run_of_three_steps_is_not_the_shipped_one(quick_run: Path) -> None:
