@@ -74,7 +74,7 @@ def unfinished_run(store: Store, job: Job, choices: AuditChoices) -> AuditRun | 
 def describe_run(run: AuditRun) -> list[str]:
     """What a finished audit says, one sentence per mode, then its warnings."""
     if run.status != "done":
-        return [f"The audit is {run.status}: {run.summary.get('reason', '')}"]
+        return [f"This audit is {run.status}. {run.summary.get('reason', '')}".strip()]
     lines = [describe_line(line) for line in summary_lines(run) if line["finding"] == MACRO]
     warnings = run.summary.get("warnings")
     return lines + [str(one) for one in warnings] if isinstance(warnings, list) else lines

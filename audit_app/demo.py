@@ -29,7 +29,7 @@ N_READ: Final = 15
 READER: Final = "Synthetic reader"
 OWNER: Final = "demo"
 LABELS: Final = "phantom"
-MODELS: Final = ("demo-vit", "demo-cnn")
+MODELS: Final = ("demo-cnn", "demo-vit")
 # Written last: a folder without it was never finished.
 DEMO_FILE: Final = "workspace.toml"
 FINDINGS: Final = tuple(

@@ -26,6 +26,7 @@ KEYS: Final = "1234567890"
 COLOURS: Final = (
     "#56b4e9", "#e69f00", "#2fd3a0", "#f0e442", "#ff8a5b", "#d99ac5", "#a5b4ff", "#e8e8e8",
 )  # fmt: skip
+REPORT_LATER = "Shown after the commit."
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,12 @@ def case_meta(services: Services, image_id: str) -> dict[str, Any]:
     }
 
 
+def without_report(meta: dict[str, Any]) -> dict[str, Any]:
+    """The same case with a word in place of its report, where it has one."""
+    texts = meta["texts"]
+    return {**meta, "texts": {**texts, "report": texts["report"] and REPORT_LATER}}
+
+
 def describe_picture(image: ImageRecord) -> str:
     """One line about the picture, with what a reader must be warned of."""
     parts = [f"{image.width} x {image.height} px, {image.bits} bit"]
@@ -139,10 +146,13 @@ def case_value(
         "sent_at": time.time_ns(),
     }
     try:
+        reading = services.store.readings.get(image_id, visitor.name)
+        meta = case_meta(services, image_id)
         return {
             **frame,
-            "meta": case_meta(services, image_id),
-            "reading": reading_value(services.store.readings.get(image_id, visitor.name)),
+            # The report names the findings: who reads it first does not read the picture.
+            "meta": meta if reading.commits else without_report(meta),
+            "reading": reading_value(reading),
             "may_edit": visitor.role in EDITORS,
             "prefetch": prefetch_values(services, next_id),
         }

@@ -264,10 +264,9 @@ def test_a_file_that_aborts_the_decoder_is_refused_and_the_next_one_read(
     content[content.index(b"\xff\xd8\xff\xc3") + 6] = 255
     path.write_bytes(content)
     with IsolatedLoader() as loader:
-        for _ in range(2):
-            with pytest.raises(UnreadableImage, match="ended the decoder"):
-                loader.load(path)
-            assert loader.load(small).size == (32, 48)
+        with pytest.raises(UnreadableImage, match="ended the decoder"):
+            loader.load(path)
+        assert loader.load(small).size == (32, 48)
 
 
 def test_a_file_that_takes_too_long_is_refused_and_the_next_one_read(

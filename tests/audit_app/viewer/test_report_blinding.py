@@ -1,0 +1,72 @@
+"""The report stays hidden until the reading is committed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from annotations.imaging import file_sha256, load_radiograph, pixel_sha256
+from annotations.records import Edit, NewImage
+from annotations.store import Store
+from annotations.workspace import create_workspace
+from audit_app.services import Services
+from audit_app.session import Visitor
+from audit_app.settings import Settings
+from audit_app.viewer.state import REPORT_LATER, case_value
+
+READER = Visitor("mira", "reader")
+
+
+def new_image(path: Path) -> NewImage:
+    radiograph = load_radiograph(path)
+    return NewImage(
+        path=str(path),
+        origin=str(path),
+        name="one",
+        source="folder",
+        sha256=file_sha256(path),
+        pixel_sha256=pixel_sha256(radiograph),
+        height=radiograph.size[0],
+        width=radiograph.size[1],
+        bits=radiograph.bits,
+        photometric=radiograph.photometric,
+        modality="",
+        view="PA",
+        spacing_mm=None,
+        patient_hash="p",
+        study_hash="s",
+        history="Cough.",
+        report="IMPRESSION: Edema.",
+    )
+
+
+def test_the_report_is_shown_after_the_commit_and_the_history_from_the_start(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "one.png"
+    Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)).save(path)
+    workspace = create_workspace(tmp_path / "w", name="w")
+    with Store.open(workspace) as store:
+        services = Services(workspace, store, Settings())
+        image, _ = store.images.add(new_image(path))
+        before = case_value(services, READER, image.image_id)["meta"]["texts"]
+        assert (before["history"], before["report"]) == ("Cough.", REPORT_LATER)
+        assert "Edema" not in str(before)
+        edit = Edit("page", 1, image.image_id, 0, "no_finding", no_finding=True)
+        store.readings.apply(edit, "mira")
+        store.readings.commit(image.image_id, "mira", base_version=1)
+        after = case_value(services, READER, image.image_id)["meta"]["texts"]
+        assert after["report"] == "IMPRESSION: Edema."
+
+
+def test_an_image_without_report_promises_none(tmp_path: Path) -> None:
+    path = tmp_path / "one.png"
+    Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)).save(path)
+    workspace = create_workspace(tmp_path / "w", name="w")
+    with Store.open(workspace) as store:
+        services = Services(workspace, store, Settings())
+        image, _ = store.images.add(replace(new_image(path), report=""))
+        assert case_value(services, READER, image.image_id)["meta"]["texts"]["report"] == ""
