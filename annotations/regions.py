@@ -28,7 +28,9 @@ class Box:
     def __post_init__(self) -> None:
         """Refuse a box that holds no pixel."""
         if self.x_min >= self.x_max or self.y_min >= self.y_max:
-            raise InvalidRegion(f"box {self.corners} is empty or inverted; give x_min < x_max and y_min < y_max")
+            raise InvalidRegion(
+                f"box {self.corners} is empty or inverted; give x_min < x_max and y_min < y_max"
+            )
 
     @property
     def corners(self) -> tuple[int, int, int, int]:
@@ -42,14 +44,16 @@ class Box:
 
 
 def parse_box(corners: Sequence[float], size: Size) -> Box:
-    """The box of these corners, rounded to whole pixels and clipped to a picture of ``size`` (H, W).
+    """The box of these corners, in whole pixels, clipped to a picture of ``size`` (H, W).
 
     Raises:
         InvalidRegion: If a corner is not a finite number, the box is inverted or empty, or nothing
             of it lies in the picture. The message quotes the corners.
     """
     if len(corners) != 4:
-        raise InvalidRegion(f"box {list(corners)!r} has {len(corners)} numbers; expected x_min, y_min, x_max, y_max")
+        raise InvalidRegion(
+            f"box {list(corners)!r} has {len(corners)} numbers; expected x_min, y_min, x_max, y_max"
+        )
     try:
         values = [float(value) for value in corners]
     except (TypeError, ValueError):
@@ -58,14 +62,18 @@ def parse_box(corners: Sequence[float], size: Size) -> Box:
         raise InvalidRegion(f"box {values} holds a value that is not a finite number")
     x_min, y_min, x_max, y_max = values
     if x_min >= x_max or y_min >= y_max:
-        raise InvalidRegion(f"box {values} is empty or inverted; give x_min < x_max and y_min < y_max")
+        raise InvalidRegion(
+            f"box {values} is empty or inverted; give x_min < x_max and y_min < y_max"
+        )
     height, width = size
     # floor(v + 0.5), not round(): halves go up, so neighbouring boxes stay neighbours.
     whole = [math.floor(value + 0.5) for value in values]
     left, right = max(whole[0], 0), min(whole[2], width)
     top, bottom = max(whole[1], 0), min(whole[3], height)
     if left >= right or top >= bottom:
-        raise InvalidRegion(f"box {values} covers no pixel of the picture of {width} x {height} (width x height)")
+        raise InvalidRegion(
+            f"box {values} covers no pixel of the picture of {width} x {height} (width x height)"
+        )
     return Box(left, top, right, bottom)
 
 

@@ -27,8 +27,9 @@ from audit_app.tabs.compare import (
     show_selection,
 )
 from audit_app.tabs.data import DataTab, build_data_tab, fill_data
-from audit_app.tabs.read import ReadTab, build_read_tab
+from audit_app.tabs.read import ReadTab, build_read_tab, event_data, fill_read_tab
 from audit_app.viewer.routes import build_routes
+from audit_app.viewer.state import known_case
 
 STYLE: Final = Path(__file__).parent / "app.css"
 PRIVATE: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -51,6 +52,7 @@ class _Tabs:
     """The tabs that are filled when they are opened."""
 
     all: gr.Tabs
+    read_place: gr.Tab
     read: ReadTab
     compare_place: gr.Tab
     compare: CompareTab
@@ -65,7 +67,7 @@ def build_page(services: Services) -> Page:
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
         banner = gr.Markdown(elem_id="banner")
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab("Read", id="read"):
+            with gr.Tab("Read", id="read") as read_place:
                 read = build_read_tab(services)
             with gr.Tab("Compare", id="compare") as compare_place:
                 compare = build_compare_tab(services)
@@ -79,9 +81,12 @@ def build_page(services: Services) -> Page:
             return banner_text(services, visitor)
 
         demo.load(greet, None, banner, **PRIVATE)
-        places = _Tabs(tabs, read, compare_place, compare, audit_place, audit, data_place, data)
+        places = _Tabs(
+            tabs, read_place, read, compare_place, compare, audit_place, audit, data_place, data
+        )
         _fill_on_opening(services, places)
         _open_case_of_row(services, places)
+        _open_maps_of_reading(services, places)
     routes = [*build_routes(services), *build_report_routes(services)]
     return Page(demo, routes, build_look())
 
@@ -113,6 +118,13 @@ def _fill_on_opening(services: Services, tabs: _Tabs) -> None:
         selection = parse_selection(case, finding, model, method)
         return show_selection(services, visitor, selection)
 
+    @handler(services)
+    def open_read(image_id: str | None, visitor: Visitor) -> list[Any]:
+        # An open case stays as it is; an empty worklist may have been filled by an import.
+        if image_id is not None:
+            return [gr.skip()] * len(tabs.read.filled)
+        return fill_read_tab(services, visitor, None)
+
     @handler(services, "auditor")
     def open_audit(run_id: str | None) -> list[Any]:
         return fill_audit(services, run_id)
@@ -121,6 +133,7 @@ def _fill_on_opening(services: Services, tabs: _Tabs) -> None:
     def open_data() -> list[Any]:
         return fill_data(services)
 
+    tabs.read_place.select(open_read, tabs.read.image_id, tabs.read.filled, **PRIVATE)
     tabs.compare_place.select(
         open_compare, [*compare.choices, tabs.read.image_id], compare.choices, **PRIVATE
     ).then(show_compare, compare.choices, compare.shown, **PRIVATE)
@@ -138,6 +151,18 @@ def _open_case_of_row(services: Services, tabs: _Tabs) -> None:
         return [gr.Tabs(selected="compare"), *choices]
 
     tabs.audit.rows.select(open_row, tabs.audit.run, [tabs.all, *tabs.compare.choices], **PRIVATE)
+
+
+def _open_maps_of_reading(services: Services, tabs: _Tabs) -> None:
+    """The panel's button after the commit shows the maps of that reading."""
+
+    @handler(services)
+    def open_maps(event: gr.EventData, visitor: Visitor) -> list[Any]:
+        image_id = known_case(services, event_data(event).get("case_id"))
+        wanted = Selection(image_id, visitor.name, "", "", "")
+        return [gr.Tabs(selected="compare"), *fill_choices(services, visitor, wanted)]
+
+    tabs.read.panel.compare(open_maps, None, [tabs.all, *tabs.compare.choices], **PRIVATE)
 
 
 def build_look() -> Look:
