@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ class DataTab:
 
     contents: gr.Markdown
     models: gr.Markdown
-    model: gr.Dropdown
-    labels: gr.Dropdown
+    model: gr.components.Component
+    labels: gr.components.Component
     jobs: gr.Dataframe
     job: gr.Dropdown
     report: gr.Markdown
@@ -50,35 +51,15 @@ class DataTab:
 
 
 def build_data_tab(services: Services) -> DataTab:
-    """The tab's components and events."""
+    """The tab's components and events; filled when it is opened."""
     contents = gr.Markdown(elem_id="data-contents")
     with gr.Row():
         with gr.Column(), gr.Group():
-            gr.Markdown("#### Import pictures", elem_classes="group-title")
-            kinds = [(f"{kind} - {source.description}", kind) for kind, source in SOURCES.items()]
-            kind = gr.Dropdown(kinds, value="folder", label="Kind", elem_id="import-kind")
-            source = gr.Textbox(
-                label="File or folder on this computer",
-                placeholder="/home/mira/radiographs",
-                elem_id="import-source",
-            )
-            reader = gr.Textbox(label="Reader of its boxes", value="imported")
-            copy = gr.Checkbox(label="Copy the pictures into the workspace")
-            start_import = gr.Button("Import", variant="primary", elem_id="import-start")
+            importing = _build_import_form()
         with gr.Column(), gr.Group():
-            gr.Markdown("#### Models", elem_classes="group-title")
-            models = gr.Markdown(elem_id="model-list", elem_classes="group-text")
-            name = gr.Dropdown(
-                list(PRESETS), label="Add: a preset, or a name of your own", allow_custom_value=True
-            )
-            path = gr.Textbox(label="Folder with a local copy (no network is used)")
-            add = gr.Button("Add model", elem_id="model-add")
+            models, adding = _build_model_form()
         with gr.Column(), gr.Group():
-            gr.Markdown("#### Train", elem_classes="group-title")
-            model = gr.Dropdown([], label="Model", elem_id="train-model")
-            mode = gr.Radio([("Linear probe", "lp"), ("Fine-tune", "ft")], value="lp", label="Mode")
-            labels = gr.Dropdown([], label="Labels", elem_id="train-labels")
-            start_training = gr.Button("Train", elem_id="train-start")
+            training = _build_training_form()
     gr.Markdown("#### Background work", elem_classes="group-title")
     report = gr.Markdown(elem_id="job-report", elem_classes="status-line")
     jobs = gr.Dataframe(headers=JOB_HEADERS, interactive=False, wrap=True, elem_id="job-table")
@@ -87,17 +68,70 @@ def build_data_tab(services: Services) -> DataTab:
         cancel = gr.Button("Cancel", scale=0, min_width=120)
         resume = gr.Button("Resume", scale=0, min_width=120)
     timer = gr.Timer(POLL_S, active=False)
+    model, _, labels = training.fields
     tab = DataTab(contents, models, model, labels, jobs, job, report, timer)
+    for form in (importing, adding, training):
+        start = _starter(services, form.job_kind, form.params)
+        form.button.click(start, list(form.fields), tab.watched, **PRIVATE)
+    _connect_jobs(services, tab, cancel, resume)
+    return tab
 
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """Fields, the button that sends them, and the job that they become."""
+
+    fields: Sequence[gr.components.Component]
+    button: gr.Button
+    job_kind: str
+    params: Callable[..., dict[str, object]]
+
+
+def _build_import_form() -> _Form:
+    gr.Markdown("#### Import pictures", elem_classes="group-title")
+    kinds = [(f"{kind} - {source.description}", kind) for kind, source in SOURCES.items()]
+    fields = [
+        gr.Textbox(
+            label="File or folder on this computer",
+            placeholder="/home/mira/radiographs",
+            elem_id="import-source",
+        ),
+        gr.Dropdown(kinds, value="folder", label="Kind", elem_id="import-kind"),
+        gr.Textbox(label="Reader of its boxes", value="imported"),
+        gr.Checkbox(label="Copy the pictures into the workspace"),
+    ]
+    button = gr.Button("Import", variant="primary", elem_id="import-start")
+    return _Form(fields, button, "import", import_params)
+
+
+def _build_model_form() -> tuple[gr.Markdown, _Form]:
+    gr.Markdown("#### Models", elem_classes="group-title")
+    models = gr.Markdown(elem_id="model-list", elem_classes="group-text")
+    fields = [
+        gr.Dropdown(
+            list(PRESETS), label="Add: a preset, or a name of your own", allow_custom_value=True
+        ),
+        gr.Textbox(label="Folder with a local copy (no network is used)"),
+    ]
+    button = gr.Button("Add model", elem_id="model-add")
+    return models, _Form(fields, button, "add model", model_params)
+
+
+def _build_training_form() -> _Form:
+    gr.Markdown("#### Train", elem_classes="group-title")
+    modes = [("Linear probe", "lp"), ("Fine-tune", "ft")]
+    fields = [
+        gr.Dropdown([], label="Model", elem_id="train-model"),
+        gr.Radio(modes, value="lp", label="Mode"),
+        gr.Dropdown([], label="Labels", elem_id="train-labels"),
+    ]
+    button = gr.Button("Train", elem_id="train-start")
+    return _Form(fields, button, "train", training_params)
+
+
+def _connect_jobs(services: Services, tab: DataTab, cancel: gr.Button, resume: gr.Button) -> None:
     on = handler(services, "admin")
     refilled = tab.filled[: -len(tab.watched)]
-    forms = [
-        (start_import, import_params, [source, kind, reader, copy], "import"),
-        (add, model_params, [name, path], "add model"),
-        (start_training, training_params, [model, mode, labels], "train"),
-    ]
-    for button, params, fields, job_kind in forms:
-        button.click(_starter(services, job_kind, params), fields, tab.watched, **PRIVATE)
 
     @on
     def watch() -> list[Any]:
@@ -118,15 +152,14 @@ def build_data_tab(services: Services) -> DataTab:
         ensure_worker(services.workspace, services.store)
         return watch_jobs(services)
 
-    timer.tick(watch, None, tab.watched, queue=False, **PRIVATE)
+    tab.timer.tick(watch, None, tab.watched, queue=False, **PRIVATE)
     # A finished job may have brought pictures, models or labels.
-    report.change(refill, None, refilled, **PRIVATE)
-    cancel.click(stop, job, tab.watched, **PRIVATE)
-    resume.click(go_on, job, tab.watched, **PRIVATE)
-    return tab
+    tab.report.change(refill, None, refilled, **PRIVATE)
+    cancel.click(stop, tab.job, tab.watched, **PRIVATE)
+    resume.click(go_on, tab.job, tab.watched, **PRIVATE)
 
 
-def _starter(services: Services, kind: str, params: Any) -> Any:
+def _starter(services: Services, kind: str, params: Callable[..., dict[str, object]]) -> Any:
     """A handler that turns a form into a job of this kind."""
 
     @handler(services, "admin")
@@ -147,7 +180,7 @@ def import_params(source: str, kind: str, reader: str, copy: bool) -> dict[str, 
     if not source.strip():
         raise AuditError("no file or folder was given; type where the pictures are")
     if not place.exists():
-        raise AuditError("there is no such file or folder on this computer; check the place")
+        raise AuditError(f"there is no file or folder {place} on this computer; check the place")
     return {"source": str(place), "kind": kind, "reader": reader.strip(), "copy": copy}
 
 
