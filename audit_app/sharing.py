@@ -21,7 +21,7 @@ BANNER = (
     "This page is open to the internet through a share link. Whoever runs the share server "
     "can see everything that passes. Pseudonymised pictures only."
 )
-OWN_SERVER = "use your hospital's own share server (share_server) or a VPN"
+OWN_SERVER = "use your hospital's own share server (--share-server) or a VPN"
 
 
 class SharingRefused(AuditError):

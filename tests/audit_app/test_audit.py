@@ -265,7 +265,7 @@ def test_a_file_that_is_no_picture_gives_a_reason_without_the_files_name(study: 
     digest = hashlib.sha256(b"no picture").hexdigest()
     reason = load_picture(dataclasses.replace(image, sha256=digest))
     assert isinstance(reason, str)
-    assert "no PNG, JPEG or TIFF" in reason
+    assert "no PNG, JPEG, TIFF or DICOM" in reason
     assert "Doe" not in reason
     assert str(study.folder) not in reason
 
