@@ -22,6 +22,9 @@ from annotations.workspace import Workspace
 from tests.browser.films import make_workspace
 
 READER = "local reader"
+# What Chromium and Gradio say when a server is killed or a page is left while it listens. A
+# request that fails is the test's own doing, or shows in what it checks.
+ENDED_CONNECTION = ("Failed to load resource", "network error", "Connection errored out")
 READY_S = 180.0  # a shared machine may be busy; alone it takes about five seconds
 WAIT_MS = 20_000
 FLAGS = (
@@ -138,16 +141,16 @@ class PanelPage:
         self.page = page
         self.server = server
         self.complaints: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self.note(str(error)))
         page.on(
             "console",
-            lambda message: (
-                self.complaints.append(message.text)
-                # A request that fails is the test's own doing, or shows in what it checks.
-                if message.type == "error" and "Failed to load resource" not in message.text
-                else None
-            ),
+            lambda message: self.note(message.text) if message.type == "error" else None,
         )
+
+    def note(self, complaint: str) -> None:
+        """Keep what the page complains of, but for a stream that ended with its server or page."""
+        if not any(known in complaint for known in ENDED_CONNECTION):
+            self.complaints.append(complaint)
 
     def visit(self, name: str) -> PanelPage:
         """Load the page and open a case."""
