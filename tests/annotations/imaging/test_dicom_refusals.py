@@ -190,7 +190,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, share: float) -> None
     path = write(tmp_path / "film.dcm", dicom(noise(12, size=(100, 100)), bits=12))
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    refusal(path)
+    assert len(refusal(path)) > 20
 
 
 def test_sequences_nested_without_end_are_refused(tmp_path: Path) -> None:
@@ -218,4 +218,4 @@ def test_a_handful_of_nested_sequences_is_no_reason(tmp_path: Path) -> None:
 def test_a_dicom_header_of_rubbish_is_refused(tmp_path: Path) -> None:
     rubbish = np.random.default_rng(0).bytes(4000)
     (tmp_path / "film.dcm").write_bytes(bytes(128) + b"DICM" + rubbish)
-    refusal(tmp_path / "film.dcm")
+    assert len(refusal(tmp_path / "film.dcm")) > 20
