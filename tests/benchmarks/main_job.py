@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> int:
         folder = Path(name)
         figures = [
             Figure(
-                "import of 1,560 IU-Xray pictures" if given.data else "import of made-up pictures",
+                "import of the IU-Xray pictures" if given.data else "import of made-up pictures",
                 import_seconds(folder, given.data, 20 if given.quick else N_PICTURES),
                 "s",
                 60,
