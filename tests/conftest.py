@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.chromium import launched
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,3 +36,13 @@ def shared_data(repo_root: Path) -> Path:
             f"no real data at {folder}: put it there or set SALIENCY_AUDIT_DATA to its folder"
         )
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for a file of tests.
+
+    Not for the session: while Playwright's event loop is alive, no other can run in the process.
+    """
+    with launched() as chromium:
+        yield chromium

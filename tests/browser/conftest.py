@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,51 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from annotations.records import ImageRecord, Reading
 from annotations.store import Store
 from annotations.workspace import Workspace
 from tests.browser.films import make_workspace
+from tests.chromium import WAIT_MS, chromium_path
 
 READER = "local reader"
 # What Chromium and Gradio say when a server is killed or a page is left while it listens. A
 # request that fails is the test's own doing, or shows in what it checks.
 ENDED_CONNECTION = ("Failed to load resource", "network error", "Connection errored out")
 READY_S = 180.0  # a shared machine may be busy; alone it takes about five seconds
-WAIT_MS = 20_000
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-
-
-def chromium_path() -> str:
-    """Where Chromium is; skips the test without one, fails it where CI=true."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        reason = f"no Chromium on this machine (looked for {', '.join(BROWSERS)})"
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{reason}; CI must have one: apt-get install chromium")
-        pytest.skip(f"{reason}; install one to run the browser tests")
-    return found
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = chromium_path()
-    expect.set_options(timeout=WAIT_MS)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-        yield chromium
-        chromium.close()
 
 
 def free_port() -> int:

@@ -17,7 +17,8 @@ from annotations.importing import import_source
 from annotations.store import Store
 from annotations.workspace import create_workspace
 from audit_app.models import add_model
-from tests.browser.conftest import PanelPage, Server, chromium_path
+from tests.browser.conftest import PanelPage, Server
+from tests.chromium import chromium_path
 
 FILM = "1000_IM-0003-1001.dcm"
 FINDING = "Cardiomegaly"
