@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model_store.demo.phantom_style import DEMO_FINDINGS, NO_FINDING
+from model_store.demo.prefetch import prefetched
 from model_store.demo.pretraining import Report, augment, to_input
 from model_store.demo.training_data import PhantomSet
 
@@ -86,7 +88,6 @@ def fine_tune(
 ) -> tuple[nn.Module, nn.Linear]:
     """A tuned copy of the image tower and its head, begun at the probe's."""
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng(settings.seed)
     tower = copy.deepcopy(visual).requires_grad_(True)
     linear = nn.Linear(head[0].shape[1], head[0].shape[0])
     linear.load_state_dict({"weight": head[0], "bias": head[1]})
@@ -95,16 +96,11 @@ def fine_tune(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     targets = torch.from_numpy(data.targets)
-    per_epoch = len(data.pictures) // settings.batch
-    total = per_epoch * settings.epochs
-    for step in range(total):
-        if step % per_epoch == 0:
-            order = rng.permutation(len(data.pictures))
-        place = step % per_epoch * settings.batch
-        chosen = order[place : place + settings.batch]
+    total = len(data.pictures) // settings.batch * settings.epochs
+    for step, (images, chosen) in enumerate(prefetched(_batches(data, settings))):
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total))
-        scores = network(to_input(augment(data.pictures[chosen], rng)))
+        scores = network(images)
         loss = functional.binary_cross_entropy_with_logits(scores, targets[chosen])
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -112,3 +108,13 @@ def fine_tune(
         report(step + 1, total, float(loss.detach()))
     network.eval()
     return tower, linear
+
+
+def _batches(data: PhantomSet, settings: HeadSettings) -> Iterator[tuple[Tensor, NDArray[np.intp]]]:
+    """Inputs and the rows they are of; each epoch goes once over the films in another order."""
+    rng = np.random.default_rng(settings.seed)
+    for _ in range(settings.epochs):
+        order = rng.permutation(len(data.pictures))
+        for place in range(0, len(order) - settings.batch + 1, settings.batch):
+            chosen = order[place : place + settings.batch]
+            yield to_input(augment(data.pictures[chosen], rng)), chosen

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,7 @@ from model_store.demo.captions import (
     save_tokenizer,
     write_caption,
 )
+from model_store.demo.prefetch import prefetched
 from model_store.demo.training_data import INPUT_SIZE, PhantomSet
 from model_store.loading import quiet_root_logger
 
@@ -135,7 +136,6 @@ def pretrain(
     """The trained image-text network; ``folder`` must hold configuration and tokenizer."""
     register()
     torch.manual_seed(settings.seed)
-    rng, dice = np.random.default_rng(settings.seed), random.Random(settings.seed)
     with quiet_root_logger():
         network = open_clip.create_model(f"local-dir:{folder}", load_weights=False)
     tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
@@ -143,16 +143,13 @@ def pretrain(
     network = network.to(memory_format=torch.channels_last)
     optimiser = _build_optimiser(network, settings)
     network.train()
-    for step in range(settings.steps):
+    for step, batch in enumerate(prefetched(_batches(data, settings, tokenizer))):
         for group in optimiser.param_groups:
             group["lr"] = _learning_rate(step, settings)
-        chosen = rng.integers(0, len(data.pictures), settings.batch)
-        captions = [write_caption(dice, *_facts(data, int(index))) for index in chosen]
-        truth = caption_truth(captions, data.labels[chosen], data.is_right[chosen])
-        image = network.encode_image(to_input(augment(data.pictures[chosen], rng)), normalize=True)
-        text = network.encode_text(tokenizer([each.text for each in captions]), normalize=True)
+        image = network.encode_image(batch.images, normalize=True)
+        text = network.encode_text(batch.tokens, normalize=True)
         scores = image @ text.T * network.logit_scale.exp() + network.logit_bias
-        loss = functional.binary_cross_entropy_with_logits(scores, torch.from_numpy(truth).float())
+        loss = functional.binary_cross_entropy_with_logits(scores, batch.truth)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -160,6 +157,29 @@ def pretrain(
         report(step + 1, settings.steps, float(loss.detach()))
     trained: nn.Module = network.eval()
     return trained
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """Films (B, 3, h, w), captions as tokens (B, N), and which caption is true of which film."""
+
+    images: Tensor
+    tokens: Tensor
+    truth: Tensor
+
+
+def _batches(data: PhantomSet, settings: PretrainingSettings, tokenizer: Any) -> Iterator[_Batch]:
+    """One batch per step; only here are numbers drawn for films and captions."""
+    rng, dice = np.random.default_rng(settings.seed), random.Random(settings.seed)
+    for _ in range(settings.steps):
+        chosen = rng.integers(0, len(data.pictures), settings.batch)
+        captions = [write_caption(dice, *_facts(data, int(index))) for index in chosen]
+        truth = caption_truth(captions, data.labels[chosen], data.is_right[chosen])
+        yield _Batch(
+            images=to_input(augment(data.pictures[chosen], rng)),
+            tokens=tokenizer([each.text for each in captions]),
+            truth=torch.from_numpy(truth).float(),
+        )
 
 
 def _facts(data: PhantomSet, index: int) -> tuple[list[int], dict[int, str]]:
