@@ -34,3 +34,26 @@ def _pairs_above(values: NDArray[np.float64], others: NDArray[np.float64]) -> fl
     below = np.searchsorted(others, values, side="left").sum(dtype=np.int64)
     not_above = np.searchsorted(others, values, side="right").sum(dtype=np.int64)
     return float(below + not_above) / 2.0
+
+
+def average_precision(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> float | None:
+    """Precision averaged over the positives, each at its own score; ties enter together.
+
+    Args:
+        labels: Shape (n,).
+        scores: Shape (n,), finite.
+
+    Returns:
+        In (0, 1], or None without a positive.
+
+    Source:
+        Sum of precision times the step in recall over distinct scores, as scikit-learn has it.
+    """
+    n_positive = int(np.count_nonzero(labels))
+    if n_positive == 0:
+        return None
+    order = np.argsort(scores)[::-1]
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    found = np.cumsum(labels[order])[last]
+    steps = np.diff(found, prepend=0)
+    return float((steps * (found / (last + 1))).sum() / n_positive)

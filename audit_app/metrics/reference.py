@@ -83,6 +83,22 @@ def build_reference(boxes: Sequence[Sequence[float]], shape: GridShape) -> Refer
     return Reference(mask, covered, len(corners), int(np.count_nonzero(mask)))
 
 
+def mask_reference(mask: Mask, *, n_boxes: int) -> Reference:
+    """A region of any form; its rectangles are the runs of true pixels of each row.
+
+    Args:
+        mask: Shape (H, W), true inside.
+        n_boxes: How many boxes and shapes it is made of.
+    """
+    edges = np.diff(mask.astype(np.int8), axis=1, prepend=0, append=0)
+    starts, ends = np.argwhere(edges == 1), np.argwhere(edges == -1)
+    runs = tuple(
+        Rectangle(int(row), int(row) + 1, int(left), int(right))
+        for (row, left), (_, right) in zip(starts, ends, strict=True)
+    )
+    return Reference(mask, runs, n_boxes, int(np.count_nonzero(mask)))
+
+
 def _checked_corners(box: Sequence[float], index: int) -> Corners:
     """The four numbers of a box, or an error that quotes it."""
     values: list[object] = list(box) if isinstance(box, Iterable) else [box]
