@@ -1,34 +1,46 @@
-"""All that the background worker asks of models: explanations, scores, training.
+"""All that the background worker asks of models: explanations, layers, prompts, scores, training.
 
-Importing this module loads no torch; the first question does.
+Importing this module loads no torch; the first question does. Any number of threads may ask.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model_store.checkpoints import missing_head, read_metadata
-from model_store.entries import ModelEntry
+from model_store.entries import MODES, ModelEntry
 from model_store.errors import UnknownMethod
-from model_store.files import file_sha256
 from model_store.preprocessing import FrameGeometry
-from model_store.saliency import find_method
+from model_store.prompt_basis import PromptBasis
+from model_store.saliency import LayerChoice, find_method
 from model_store.training import STUDY_SETTINGS, Progress, TrainingSet, TrainingSettings
 from model_store.versions import library_versions
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model_store.encoder import ImageEncoder
+    from model_store.held import HeldModel
     from model_store.loading import LoadedModel
     from model_store.modes import Mode
+    from model_store.saliency.methods import SaliencyResult
+
+Picture = NDArray[np.uint8]
 
 MODELS_KEPT: Final = 2
-SCORE_KINDS: Final[Mapping[str, str]] = {"zs": "cosine", "lp": "logit", "ft": "logit"}
+AUTO: Final = "auto"
+PICTURES_AT_ONCE: Final = 32
+# Maps are compared to five digits, whatever embeddings are computed in.
+MAP_PRECISION: Final = "fp32"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +49,7 @@ class Explanation:
 
     Attributes:
         maps: Shape (K, h, w), not negative, on the model's input grid; an empty map is all zero.
-        scores: Shape (K,): cosines for zs, logits for lp and ft.
+        scores: Shape (K,): what ``provenance["score"]`` says, for instance cosines or logits.
         findings: K names.
         geometry: From the picture's pixels to the grid of the maps, and back.
         provenance: JSON values: hashes, preprocessing, layer, method, prompts, versions.
@@ -53,6 +65,8 @@ class Explanation:
 class ModelRuntime:
     """Loaded models and modes, kept between questions.
 
+    One model answers one thread at a time; different models answer different threads at once.
+
     Args:
         entries: A model's name to its entry; asked at each question, so that a changed entry is
             noticed.
@@ -66,8 +80,9 @@ class ModelRuntime:
         self._entries = entries
         self._models_dir = models_dir
         self._device = device
-        self._models: OrderedDict[str, LoadedModel] = OrderedDict()
-        self._modes: dict[tuple[str, str], Mode] = {}
+        self._registry = RLock()
+        self._locks: dict[str, RLock] = {}
+        self._models: OrderedDict[str, HeldModel] = OrderedDict()
 
     def head_path(self, model: str, mode: str) -> Path:
         """Where the weights of this mode lie, or will lie."""
@@ -83,10 +98,13 @@ class ModelRuntime:
         _check_mode(mode)
         if mode == "zs":
             return tuple(findings)
-        path = self.head_path(model, mode)
-        if not path.is_file():
-            raise missing_head(model, mode, path)
-        known = read_metadata(path).findings
+        if mode == "cls":
+            known: Sequence[str] = self._entries(model).outputs
+        else:
+            path = self.head_path(model, mode)
+            if not path.is_file():
+                raise missing_head(model, mode, path)
+            known = read_metadata(path).findings
         return tuple(finding for finding in findings if finding in known)
 
     def explain(
@@ -94,46 +112,114 @@ class ModelRuntime:
         model: str,
         mode: str,
         method: str,
-        picture: NDArray[np.uint8],
+        picture: Picture,
         findings: Sequence[str],
+        *,
+        layer: str = AUTO,
     ) -> Explanation:
         """Maps and scores of these findings on this picture.
 
         Args:
             model: Name of an entry.
-            mode: ``zs``, ``lp`` or ``ft``.
+            mode: One of the entry's modes.
             method: A key of ``SALIENCY_METHODS``.
             picture: The display picture, (H, W) uint8.
             findings: What to ask for, in this order.
+            layer: A path of ``layers``, or ``auto``: what the entry names.
 
         Raises:
             ModelError: With a sentence: unknown mode or method, missing or changed files, a head
                 that was not trained or lacks a finding, a layer that gives no map.
             ValueError: If the picture is not (H, W) uint8.
         """
+        (told,) = self.explain_batch(model, mode, method, (picture,), findings, layer=layer)
+        return told
+
+    def explain_batch(
+        self,
+        model: str,
+        mode: str,
+        method: str,
+        pictures: Sequence[Picture],
+        findings: Sequence[str],
+        *,
+        layer: str = AUTO,
+    ) -> list[Explanation]:
+        """What ``explain`` gives for each of these pictures, computed together."""
+        _check_mode(mode)
         maps = find_method(method).maps
-        built = self._mode(model, mode, findings)
-        loaded = self._models[model]
-        x, geometry = loaded.prepare(picture)
-        result = maps(built, x[None])
-        return Explanation(
-            maps=result.maps,
-            scores=result.scores,
-            findings=built.findings,
-            geometry=geometry,
-            provenance=_provenance(loaded, built, method),
-        )
+        with self._borrowed(model) as held:
+            built = self._mode(held, mode, findings, layer)
+            facts = _provenance(held.loaded, built, method)
+            told: list[Explanation] = []
+            for start in range(0, len(pictures), PICTURES_AT_ONCE):
+                x, geometries = _prepared(held.loaded, pictures[start : start + PICTURES_AT_ONCE])
+                told += _explanations(maps(built, x), geometries, built.findings, facts)
+        return told
+
+    def layers(self, model: str) -> tuple[LayerChoice, ...]:
+        """The layers that maps of this model can be read from, from the input on.
+
+        Raises:
+            ModelError: If the model cannot be loaded or its image tower is of no known kind.
+        """
+        with self._borrowed(model) as held:
+            return held.layers()
+
+    def prompt_basis(self, model: str, picture: Picture) -> PromptBasis:
+        """What the zero-shot map of any text on this picture is made of, at the entry's layer.
+
+        Raises:
+            ModelError: If the model is a classifier, or its layer gives no map.
+            ValueError: If the picture is not (H, W) uint8.
+        """
+        with self._borrowed(model) as held:
+            return held.prompt_basis(picture)
+
+    def embed_texts(self, model: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Text embeddings (N, D), each of length 1; a text is encoded once.
+
+        Raises:
+            ModelError: If the model is a classifier, or cannot read one of the texts.
+        """
+        with self._borrowed(model) as held:
+            return held.embed_texts(texts)
+
+    def encoder(self, model: str) -> ImageEncoder:
+        """The image tower, for embeddings in bulk, in the precision that pays on this machine.
+
+        Raises:
+            ModelError: If the model cannot be loaded.
+        """
+        from model_store.encoder import ImageEncoder
+        from model_store.precision import RECORD_NAME, choose_precision
+
+        with self._borrowed(model) as held:
+            check = choose_precision(held.loaded, self._models_dir / model / RECORD_NAME)
+            return ImageEncoder(held.loaded, check.chosen, self._locks[model])
+
+    def loaded(self, model: str) -> LoadedModel:
+        """The network of the entry as it is now, for trainings and evaluations.
+
+        Raises:
+            ModelError: If the model cannot be loaded.
+        """
+        with self._borrowed(model) as held:
+            return held.loaded
 
     def scores(
-        self, model: str, mode: str, picture: NDArray[np.uint8], findings: Sequence[str]
+        self, model: str, mode: str, picture: Picture, findings: Sequence[str]
     ) -> NDArray[np.float32]:
         """Scores (K,) alone, without maps."""
         import torch
 
-        built = self._mode(model, mode, findings)
-        x, _ = self._models[model].prepare(picture)
-        with torch.no_grad():
-            values: NDArray[np.float32] = built.network(x[None].to(built.device))[0].cpu().numpy()
+        _check_mode(mode)
+        with self._borrowed(model) as held:
+            built = self._mode(held, mode, findings, AUTO)
+            x, _ = held.loaded.prepare(picture)
+            with torch.no_grad():
+                scores = built.network(x[None].to(built.device))[0]
+        values: NDArray[np.float32] = scores.cpu().numpy()
         return values
 
     def train(
@@ -144,6 +230,7 @@ class ModelRuntime:
         *,
         settings: TrainingSettings | None = None,
         progress: Progress | None = None,
+        embeddings: NDArray[np.floating] | None = None,
     ) -> Path:
         """The head file that was written; the mode answers with it from now on.
 
@@ -153,6 +240,7 @@ class ModelRuntime:
             data: Labelled pictures.
             settings: The study's, unless given.
             progress: Told (done, total, message); true stops, and nothing is saved.
+            embeddings: Of the pictures, (N, D), when they are known; for ``lp`` only.
 
         Raises:
             ModelError: With a sentence.
@@ -162,60 +250,88 @@ class ModelRuntime:
 
         if mode not in STUDY_SETTINGS:
             raise UnknownMethod(f"mode {mode!r} cannot be trained; expected lp or ft")
-        train = train_linear_probe if mode == "lp" else train_fine_tune
+        if mode == "ft" and embeddings is not None:
+            raise ValueError("embeddings given for ft, which changes them; give them for lp alone")
         chosen = settings or STUDY_SETTINGS[mode]
-        loaded = self._model(model)
         path = self.head_path(model, mode)
-        train(loaded, data, path, settings=chosen, progress=progress)
-        self._modes.pop((model, mode), None)
+        with self._borrowed(model) as held:
+            loaded = held.loaded
+        if mode == "lp":
+            train_linear_probe(
+                loaded, data, path, settings=chosen, progress=progress, embeddings=embeddings
+            )
+        else:
+            train_fine_tune(loaded, data, path, settings=chosen, progress=progress)
         return path
 
-    def _model(self, name: str) -> LoadedModel:
-        """The loaded model of the entry as it is now."""
+    @contextmanager
+    def _borrowed(self, name: str) -> Iterator[HeldModel]:
+        """The model of the entry as it is now, for this thread alone."""
+        with self._registry:
+            lock = self._locks.setdefault(name, RLock())
+        with lock:
+            yield self._current(name, self._entries(name))
+
+    def _current(self, name: str, entry: ModelEntry) -> HeldModel:
+        from model_store.held import HeldModel
         from model_store.loading import load_model
 
-        entry = self._entries(name)
-        loaded = self._models.get(name)
-        if loaded is None or loaded.entry != entry:
-            self._forget(name)
+        with self._registry:
+            held = self._models.get(name)
+        if held is None or held.loaded.entry != entry:
+            same_network = held.loaded.asked_as(entry) if held else None
+            self._make_room(name)
+            held = HeldModel(same_network or load_model(entry, self._device))
+        with self._registry:
+            self._models[name] = held
+            self._models.move_to_end(name)
+        return held
+
+    def _make_room(self, name: str) -> None:
+        """Drop this model, and those that were not asked for longest, before one is loaded."""
+        with self._registry:
+            self._models.pop(name, None)
             while len(self._models) >= MODELS_KEPT:
-                self._forget(next(iter(self._models)))
-            loaded = self._models[name] = load_model(entry, self._device)
-        self._models.move_to_end(name)
-        return loaded
+                self._models.popitem(last=False)
 
-    def _mode(self, model: str, mode: str, findings: Sequence[str]) -> Mode:
-        """The mode for these findings; its tower is shared with earlier answers."""
-        from model_store.modes import build_mode
-
-        _check_mode(mode)
-        loaded = self._model(model)
-        built = self._modes.get((model, mode))
-        if built is None or not self._is_current(model, mode, built, findings):
-            if mode == "zs":
-                known = () if built is None else built.findings
-                built = build_mode(loaded, mode, tuple(dict.fromkeys([*known, *findings])))
-            else:
-                built = build_mode(loaded, mode, head_path=self.head_path(model, mode))
-            self._modes[model, mode] = built
-        return built.select(findings)
-
-    def _is_current(self, model: str, mode: str, built: Mode, findings: Sequence[str]) -> bool:
-        """Whether this mode still answers for its files, and for these findings."""
-        if mode == "zs":
-            return set(findings) <= set(built.findings)
-        path = self.head_path(model, mode)
-        return path.is_file() and file_sha256(path) == built.weights_sha256
-
-    def _forget(self, name: str) -> None:
-        self._models.pop(name, None)
-        for key in [key for key in self._modes if key[0] == name]:
-            del self._modes[key]
+    def _mode(self, held: HeldModel, mode: str, findings: Sequence[str], layer: str) -> Mode:
+        """The mode for these findings at this layer; its tower is shared with other answers."""
+        name = held.loaded.entry.name
+        if mode not in held.loaded.entry.modes:
+            raise UnknownMethod(
+                f"model '{name}' has no mode {mode!r}; it has {', '.join(held.loaded.entry.modes)}"
+            )
+        built = held.mode(mode, findings, self.head_path(name, mode))
+        target = built.target if layer == AUTO else held.target(built, layer)
+        return replace(built.select(findings), target=target)
 
 
 def _check_mode(mode: str) -> None:
-    if mode not in SCORE_KINDS:
-        raise UnknownMethod(f"unknown mode {mode!r}; known: {', '.join(SCORE_KINDS)}")
+    known = tuple(dict.fromkeys(one for modes in MODES.values() for one in modes))
+    if mode not in known:
+        raise UnknownMethod(f"unknown mode {mode!r}; known: {', '.join(known)}")
+
+
+def _prepared(
+    loaded: LoadedModel, pictures: Sequence[Picture]
+) -> tuple[Tensor, list[FrameGeometry]]:
+    """Inputs (B, 3, h, w), and each picture's way to them."""
+    import torch
+
+    prepared = [loaded.prepare(picture) for picture in pictures]
+    return torch.stack([x for x, _ in prepared]), [geometry for _, geometry in prepared]
+
+
+def _explanations(
+    result: SaliencyResult,
+    geometries: Sequence[FrameGeometry],
+    findings: tuple[str, ...],
+    facts: dict[str, Any],
+) -> list[Explanation]:
+    return [
+        Explanation(maps, scores, findings, geometry, dict(facts))
+        for maps, scores, geometry in zip(result.maps, result.scores, geometries, strict=True)
+    ]
 
 
 def _provenance(loaded: LoadedModel, mode: Mode, method: str) -> dict[str, Any]:
@@ -228,7 +344,7 @@ def _provenance(loaded: LoadedModel, mode: Mode, method: str) -> dict[str, Any]:
         "method": method,
         "method_source": find_method(method).source,
         "findings": list(mode.findings),
-        "score": SCORE_KINDS[mode.mode],
+        "score": mode.score,
         "weights_sha256": mode.weights_sha256,
         "base_weights_sha256": mode.base_weights_sha256,
         "config_sha256": loaded.entry.config_sha256,
@@ -236,8 +352,10 @@ def _provenance(loaded: LoadedModel, mode: Mode, method: str) -> dict[str, Any]:
         "layer": mode.target.path,
         "grid": list(mode.grid),
         "prompts": {finding: list(texts) for finding, texts in mode.prompts.items()},
+        "negative_prompts": {name: list(texts) for name, texts in mode.negative_prompts.items()},
+        "prompt_version": mode.prompt_version,
         "head_created": head.created if head else "",
-        "precision": loaded.entry.precision,
+        "precision": MAP_PRECISION,
         "device": str(loaded.device),
         "versions": library_versions(),
     }

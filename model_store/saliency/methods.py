@@ -1,4 +1,4 @@
-"""What a saliency method is, and what it gives back. Imports no torch."""
+"""What a saliency method is, what it gives back, what a layer is called. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class SaliencyResult:
-    """One picture's maps.
+    """The maps of some pictures.
 
     Attributes:
-        maps: Shape (K, h, w), not negative, on the model's input grid, in the unit of the method:
-            never stretched to 0..1, so an empty map stays empty.
-        scores: Shape (K,): the mode's scores from the same forward pass.
+        maps: Shape (B, K, h, w), not negative, on the model's input grid, in the unit of the
+            method: never stretched to 0..1, so an empty map stays empty.
+        scores: Shape (B, K): the mode's scores from the same forward pass.
     """
 
     maps: NDArray[np.float32]
@@ -35,12 +35,36 @@ class SaliencyMethod:
 
     Attributes:
         name: Key of the table.
+        title: What people call it.
         description: One sentence for the page.
         source: Publication and implementation.
-        maps: A mode and an input (1, 3, h, w) to the maps of all its findings.
+        layer_rule: One sentence for the page: what it reads of the chosen layer.
+        per_finding: False when all findings of a picture get the same map.
+        maps: A mode and inputs (B, 3, h, w) to the maps of all its findings. Raises
+            ``UnsuitableLayer`` when it cannot read the mode's layer; the message says why.
     """
 
     name: str
+    title: str
     description: str
     source: str
+    layer_rule: str
+    per_finding: bool
     maps: Callable[[Mode, Tensor], SaliencyResult]
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """A layer that maps can be read from.
+
+    Attributes:
+        path: From the scoring network, for instance ``visual.trunk.blocks[-1].norm1``.
+        title: For the page: ``Block 3 of 12``.
+        grid: (rows, columns) of the map before it is enlarged.
+        is_default: Whether ``auto`` means this one.
+    """
+
+    path: str
+    title: str
+    grid: tuple[int, int]
+    is_default: bool

@@ -1,28 +1,44 @@
-"""Giving a network back as it was."""
+"""Giving a network back as it was, and letting one thread at a time borrow it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock, RLock
+from typing import Final
+from weakref import WeakKeyDictionary
 
 from torch import nn
+
+# Modes of one model share its image tower, so the tower is what is locked.
+_TOWER_LOCKS: Final[WeakKeyDictionary[nn.Module, RLock]] = WeakKeyDictionary()
+_REGISTRY: Final = Lock()
 
 
 @contextmanager
 def as_found(network: nn.Module) -> Iterator[None]:
-    """Training flags, ``requires_grad`` and ``grad`` are afterwards as before, also on an error.
+    """The network in evaluation mode, for one thread at a time, given back as it was.
 
+    Training flags, ``requires_grad`` and ``grad`` are afterwards as before, also on an error.
     Within, no parameter requires a gradient: only what a caller marks is recorded.
     """
-    training = [(module, module.training) for module in network.modules()]
-    parameters = [(each, each.requires_grad, each.grad) for each in network.parameters()]
-    try:
-        for parameter, _, _ in parameters:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for module, flag in training:
-            module.training = flag
-        for parameter, required, gradient in parameters:
-            parameter.requires_grad_(required)
-            parameter.grad = gradient
+    with _tower_lock(network):
+        training = [(module, module.training) for module in network.modules()]
+        parameters = [(each, each.requires_grad, each.grad) for each in network.parameters()]
+        try:
+            network.eval()
+            for parameter, _, _ in parameters:
+                parameter.requires_grad_(False)
+            yield
+        finally:
+            for module, flag in training:
+                module.training = flag
+            for parameter, required, gradient in parameters:
+                parameter.requires_grad_(required)
+                parameter.grad = gradient
+
+
+def _tower_lock(network: nn.Module) -> RLock:
+    tower = getattr(network, "visual", network)
+    with _REGISTRY:
+        return _TOWER_LOCKS.setdefault(tower, RLock())

@@ -1,0 +1,88 @@
+"""A picture's Grad-CAM maps for every dimension of its embedding: what any prompt's map is made of.
+
+Grad-CAM's channel weights are linear in the score's gradient, so the map of a score whose gradient
+with respect to the embedding is ``g`` is ``sum_e g_e basis_e``, before its negative part is cut.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from model_store.saliency import lastblock
+from model_store.saliency.lastblock import LastBlock, find_last_block
+from model_store.saliency.layers import TargetLayer
+from model_store.saliency.shared import Recording, record
+from model_store.saliency.state import as_found
+from model_store.scoring import Scorer
+
+# So many dimensions go back through the tail together.
+DIMENSIONS_AT_ONCE: Final = 32
+
+
+class EmbeddingScorer(Scorer):
+    """Scores that are the embedding itself: one per dimension."""
+
+    def score(self, embedding: Tensor) -> Tensor:
+        """The embedding (B, E)."""
+        return embedding
+
+
+def embedding_basis(
+    network: EmbeddingScorer, target: TargetLayer, x: Tensor
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Maps (E, rows, columns), with their negative part, and the embedding (E,).
+
+    In closed form where there is one; else the dimensions go back through the tail in groups.
+
+    Args:
+        network: The image tower.
+        target: Where it is read.
+        x: Shape (1, 3, h, w), on the network's device.
+
+    Raises:
+        ValueError: If ``x`` is not one picture.
+    """
+    if x.ndim != 4 or x.shape[:2] != (1, 3):
+        raise ValueError(
+            f"input of shape {tuple(x.shape)} given; expected one picture (1, 3, h, w)"
+        )
+    block = find_last_block(network.visual, target.module)
+    with as_found(network):
+        if block is not None:
+            maps, embedding = _in_closed_form(block, x)
+        else:
+            maps, embedding = _through_the_tail(record(network, target, x))
+    return maps.float().cpu().numpy(), embedding.float().cpu().numpy()
+
+
+def _in_closed_form(block: LastBlock, x: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        done = lastblock.run(block, x)
+        embedding, gradients = lastblock.score_gradients(block, done, nn.Identity())
+        return lastblock.gradcam_maps(block, done, gradients)[0], embedding[0]
+
+
+def _through_the_tail(recording: Recording) -> tuple[Tensor, Tensor]:
+    activations = recording.activations[0]
+    embedding = recording.scores
+    maps = []
+    for start in range(0, embedding.shape[1], DIMENSIONS_AT_ONCE):
+        weights = _channel_weights(recording, start)
+        maps.append(torch.einsum("ec,cij->eij", weights, activations))
+    return torch.cat(maps), embedding.detach()[0]
+
+
+def _channel_weights(recording: Recording, start: int) -> Tensor:
+    """Mean gradients (n, C) of the dimensions from ``start`` on."""
+    n_all = recording.scores.shape[1]
+    chosen = range(start, min(start + DIMENSIONS_AT_ONCE, n_all))
+    each = torch.eye(n_all, device=recording.leaf.device)[list(chosen)][:, None]
+    (gradients,) = torch.autograd.grad(
+        recording.scores, recording.leaf, each, retain_graph=True, is_grads_batched=True
+    )
+    return torch.stack([recording.target.reshape(one)[0].mean(dim=(1, 2)) for one in gradients])

@@ -1,0 +1,254 @@
+"""Grad-CAM and HiResCAM at the last block of a class-token transformer, in closed form.
+
+Behind ``blocks[-1].norm1`` only the class token counts, and of the patches it reads nothing but
+keys and values. So the gradient of any score with respect to the patches there can be written
+down: with the class token's attention ``a`` (per head), what it read ``o = sum_n a_n v_n``, and
+the gradient ``g`` of the score with respect to ``o``,
+
+    d score / d v_n = a_n g
+    d score / d s_n = a_n (g . v_n - g . o),   s_n = q . k_n * scale
+
+and keys and values are linear in the patches. One forward pass, in which the last block runs for
+the class token alone, gives everything; a finding costs the gradient of one token's end, and no
+graph through a block is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from open_clip.transformer import VisionTransformer as OpenClipTransformer
+from torch import Tensor, nn
+
+from model_store.errors import UnsuitableLayer
+from model_store.modes import Mode
+from model_store.saliency.attention import AttentionBlock, attention_blocks
+from model_store.saliency.layers import TargetLayer
+from model_store.saliency.methods import SaliencyResult
+from model_store.saliency.pooling import pooled_embedding, pooling_of
+from model_store.saliency.shared import as_grid, in_slices, result_of
+from model_store.saliency.state import as_found
+from model_store.saliency.towers import token_grid, trunk_of
+
+PICTURES_AT_ONCE: Final = 32
+
+
+@dataclass(frozen=True, eq=False)
+class LastBlock:
+    """The last block of a class-token tower, and what lies before and after it.
+
+    Attributes:
+        block: The last one.
+        before: Inputs (B, 3, h, w) to the tokens (B, N, D) that enter it.
+        end: The class token after it, (B, D), to the embedding (B, E).
+        prefix: Tokens before the patches, the class token first.
+        grid: (rows, columns) of the patches.
+    """
+
+    block: AttentionBlock
+    before: Callable[[Tensor], Tensor]
+    end: Callable[[Tensor], Tensor]
+    prefix: int
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTokenPass:
+    """What one forward pass leaves; H heads of d numbers, B pictures, N tokens.
+
+    Attributes:
+        activations: Shape (B, N, D), what the last block's first norm gave.
+        token: Shape (B, D), the class token before the block.
+        queries: Shape (B, H, d), the class token's.
+        products: Shape (B, H, N), queries with keys, unscaled, without the keys' bias: it adds
+            the same to every token, which no softmax sees.
+        weights: Shape (B, H, N), the class token's attention.
+        values: Shape (B, H, N, d).
+    """
+
+    activations: Tensor
+    token: Tensor
+    queries: Tensor
+    products: Tensor
+    weights: Tensor
+    values: Tensor
+
+    @property
+    def attended(self) -> Tensor:
+        """What the class token read, (B, H, d)."""
+        return (self.weights[:, :, None] @ self.values)[:, :, 0]
+
+
+def find_last_block(visual: nn.Module, layer: nn.Module) -> LastBlock | None:
+    """The parts of the closed form, when this tower is read at this layer; else None.
+
+    It holds for timm's and open_clip's own vision transformers whose class token is pooled, at the
+    last block's first norm, with at least two blocks and without a norm of single heads. Types
+    are compared exactly: a subclass may compute something else.
+    """
+    try:
+        if pooling_of(visual) != "token":
+            return None
+        blocks = attention_blocks(visual)
+        end = pooled_embedding(visual)
+    except UnsuitableLayer:
+        return None
+    last, tokens = blocks[-1], token_grid(visual)
+    has_head_norms = any(type(each) is not nn.Identity for each in (last.query_norm, last.key_norm))
+    if last.norm is not layer or has_head_norms or len(blocks) < 2 or tokens is None:
+        return None
+    return LastBlock(last, _before(visual, len(blocks)), end, tokens.prefix, tokens.size)
+
+
+def explain_gradcam(mode: Mode, block: LastBlock, x: Tensor) -> SaliencyResult:
+    """The Grad-CAM maps of all findings in closed form; the mode's layer is the block's norm."""
+    return _explain(mode, block, x, gradcam_maps)
+
+
+def explain_hirescam(mode: Mode, block: LastBlock, x: Tensor) -> SaliencyResult:
+    """The HiResCAM maps of all findings in closed form; the mode's layer is the block's norm."""
+    return _explain(mode, block, x, hirescam_maps)
+
+
+def last_block_of(mode: Mode) -> LastBlock | None:
+    """The parts of the closed form for this mode's tower and layer, or None."""
+    target: TargetLayer = mode.target
+    return find_last_block(mode.network.visual, target.module)
+
+
+def run(block: LastBlock, x: Tensor) -> ClassTokenPass:
+    """One forward pass, the last block for the class token alone."""
+    part = block.block
+    tokens = block.before(x)
+    activations = part.norm(tokens)
+    query_rows, key_rows, value_rows = part.weight.chunk(3)
+    query_bias, _, value_bias = _biases(part)
+    queries = nn.functional.linear(activations[:, 0], query_rows, query_bias)
+    queries = queries.view(len(x), part.n_heads, -1)
+    # The key matrix goes to the one query instead of to every token.
+    by_head = key_rows.view(part.n_heads, queries.shape[-1], -1)
+    readers = torch.einsum("bhd,hde->bhe", queries, by_head)
+    products = readers @ activations.transpose(1, 2)
+    values = nn.functional.linear(activations, value_rows, value_bias)
+    values = values.view(*activations.shape[:2], part.n_heads, -1).transpose(1, 2)
+    return ClassTokenPass(
+        activations=activations,
+        token=tokens[:, 0],
+        queries=queries,
+        products=products,
+        weights=(products * part.scale).softmax(dim=-1),
+        values=values,
+    )
+
+
+def score_gradients(
+    block: LastBlock, done: ClassTokenPass, score: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Scores (B, K), and their gradients with respect to what was read, (B, H, K, d).
+
+    Args:
+        block: What follows the attention.
+        done: The forward pass.
+        score: Embeddings (B, E) to scores (B, K), row by row.
+    """
+    attended = done.attended.detach().requires_grad_(True)
+    with torch.enable_grad():
+        after = block.block.finish(done.token[:, None], attended.flatten(1)[:, None])
+        scores = score(block.end(after[:, 0]))
+    n_scores = scores.shape[1]
+    each = torch.eye(n_scores, dtype=scores.dtype, device=scores.device)
+    each = each[:, None].expand(n_scores, *scores.shape)
+    (gradients,) = torch.autograd.grad(scores, attended, each, is_grads_batched=True)
+    return scores.detach(), gradients.permute(1, 2, 0, 3)
+
+
+def gradcam_maps(block: LastBlock, done: ClassTokenPass, gradients: Tensor) -> Tensor:
+    """Grad-CAM (B, K, rows, columns), with its negative part.
+
+    The mean over patches of the gradient needs two sums only: of the attention, and of the
+    gradient of the products.
+    """
+    _, key_rows, value_rows = block.block.weight.chunk(3)
+    patches = slice(block.prefix, None)
+    reading, _ = _product_gradients(block, done, gradients)
+    by_value = gradients * done.weights[:, :, patches].sum(-1)[:, :, None, None]
+    by_key = done.queries[:, :, None] * reading[..., patches].sum(-1, keepdim=True)
+    channel_weights = _joined(by_value) @ value_rows + _joined(by_key) @ key_rows
+    n_patches = block.grid[0] * block.grid[1]
+    maps = (channel_weights / n_patches) @ done.activations[:, patches].transpose(1, 2)
+    return as_grid(maps, block.grid)
+
+
+def hirescam_maps(block: LastBlock, done: ClassTokenPass, gradients: Tensor) -> Tensor:
+    """HiResCAM (B, K, rows, columns), with its negative part: gradient times activation."""
+    reading, along_values = _product_gradients(block, done, gradients)
+    _, _, value_bias = _biases(block.block)
+    if value_bias is not None:
+        # Only what the patch itself put into its value counts.
+        by_head = value_bias.view(block.block.n_heads, -1)
+        along_values = along_values - torch.einsum("bhkd,hd->bhk", gradients, by_head)[..., None]
+    by_value = done.weights[:, :, None] * along_values
+    by_key = reading * done.products[:, :, None]
+    maps = (by_value + by_key).sum(1)[..., block.prefix :]
+    return as_grid(maps, block.grid)
+
+
+def _explain(
+    mode: Mode,
+    block: LastBlock,
+    x: Tensor,
+    coarse: Callable[[LastBlock, ClassTokenPass, Tensor], Tensor],
+) -> SaliencyResult:
+    def explain(part: Tensor) -> SaliencyResult:
+        with as_found(mode.network), torch.no_grad():
+            done = run(block, part)
+            scores, gradients = score_gradients(block, done, mode.network.score)
+            return result_of(coarse(block, done, gradients), scores, part)
+
+    return in_slices(explain, x.to(mode.device), PICTURES_AT_ONCE)
+
+
+def _product_gradients(
+    block: LastBlock, done: ClassTokenPass, gradients: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradient of the unscaled products, and gradient times value; both (B, H, K, N)."""
+    along_values = gradients @ done.values.transpose(-2, -1)
+    weights = done.weights[:, :, None]
+    mean = (along_values * weights).sum(-1, keepdim=True)
+    return weights * (along_values - mean) * block.block.scale, along_values
+
+
+def _joined(by_head: Tensor) -> Tensor:
+    """(B, H, K, d) to (B, K, H d)."""
+    return by_head.transpose(1, 2).flatten(2)
+
+
+def _biases(part: AttentionBlock) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    if part.bias is None:
+        return (None, None, None)
+    queries, keys, values = part.bias.chunk(3)
+    return (queries, keys, values)
+
+
+def _before(visual: nn.Module, n_blocks: int) -> Callable[[Tensor], Tensor]:
+    """Inputs to the tokens that enter the last block, by the tower's own code."""
+    trunk: Any = trunk_of(visual)[1]
+    options = {"indices": [n_blocks - 2], "stop_early": True, "intermediates_only": True}
+
+    def by_timm(x: Tensor) -> Tensor:
+        ((patches, prefix),) = trunk.forward_intermediates(
+            x, output_fmt="NLC", return_prefix_tokens=True, **options
+        )
+        return torch.cat([prefix, patches], dim=1)
+
+    def by_open_clip(x: Tensor) -> Tensor:
+        given = trunk.forward_intermediates(
+            x, output_fmt="NLC", output_extra_tokens=True, **options
+        )
+        (patches,), (prefix,) = given["image_intermediates"], given["image_intermediates_prefix"]
+        return torch.cat([prefix, patches], dim=1)
+
+    return by_open_clip if type(trunk) is OpenClipTransformer else by_timm
