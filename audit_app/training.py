@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,10 @@ from annotations.records import ImageRecord
 from annotations.store import Store
 from annotations.workspace import Workspace
 from audit_app.audit_plan import patient_of
+from audit_app.encoding import encode_images
 from audit_app.errors import AuditError
 from audit_app.models import make_runtime
-from model_store.training import STUDY_SETTINGS, TrainingSet
+from model_store.training import TrainingSet, TrainingSettings, find_preset
 
 Report = Callable[[int, int, str], bool]
 Labels = dict[str, dict[str, bool]]
@@ -29,13 +30,32 @@ READINGS = "committed readings"
 
 @dataclass(frozen=True, slots=True)
 class TrainingChoices:
-    """What is trained, on which labels. ``labels`` None means the only source there is."""
+    """What is trained, on which labels, and how.
+
+    Attributes:
+        model: Name of an entry.
+        mode: ``lp`` or ``ft``.
+        labels: A label source; None means the only one there is.
+        preset: Of the settings; see ``model_store.training.PRESETS``.
+        changes: Settings that differ from the preset, each ``name=value``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    """
 
     model: str
     mode: str
     labels: str | None = None
-    epochs: int = 10
-    seed: int = 42
+    preset: str = "study"
+    changes: tuple[str, ...] = ()
+    device: str = "auto"
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """The preset with its changes.
+
+        Raises:
+            TrainingFailed: If the mode, the preset or a change is unknown or does not fit.
+        """
+        return find_preset(self.mode, self.preset).changed(self.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +178,42 @@ def train_mode(
     """Train one mode of one model and save its head in the workspace.
 
     Raises:
-        AuditError: If the mode is unknown or the labels do not suffice.
-        ModelError: If the model cannot be loaded or the training fails.
+        AuditError: If the labels do not suffice.
+        ModelError: If the mode or a setting is unknown, the model cannot be loaded, or the
+            training fails.
     """
-    if choices.mode not in {"lp", "ft"}:
-        raise AuditError(f"mode '{choices.mode}' is not trained; choose lp or ft")
+    settings = choices.settings
     source = label_source(store, choices.labels)
-    data = training_set(store, source, choices.seed)
-    settings = replace(STUDY_SETTINGS[choices.mode], epochs=choices.epochs, seed=choices.seed)
-    path = make_runtime(workspace, store).train(
-        choices.model, choices.mode, data, settings=settings, progress=progress
+    data = training_set(store, source, settings.seed)
+    runtime = make_runtime(workspace, store, choices.device)
+    embeddings = None
+    if choices.mode == "lp":
+        precision = runtime.encoder(choices.model).precision
+        settings = settings.changed([f"precision={precision}"])
+        images, _ = labelled_images(store, source)
+        used = sorted({*data.train, *data.validation})
+        encoded = encode_images(
+            workspace,
+            store,
+            runtime,
+            choices.model,
+            [images[index].image_id for index in used],
+            progress=progress,
+        )
+        embeddings = spread(encoded, used, len(images))
+    path = runtime.train(
+        choices.model,
+        choices.mode,
+        data,
+        settings=settings,
+        progress=progress,
+        embeddings=embeddings,
     )
     return TrainingResult(choices, source, len(data.train), len(data.validation), path)
+
+
+def spread(values: NDArray[np.float32], rows: Sequence[int], n_rows: int) -> NDArray[np.float32]:
+    """The values (N, D) at these of ``n_rows`` rows; the other rows hold no number."""
+    table = np.full((n_rows, values.shape[1]), np.nan, dtype=np.float32)
+    table[list(rows)] = values
+    return table

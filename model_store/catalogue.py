@@ -26,7 +26,18 @@ from model_store.files import (
 )
 from model_store.versions import library_versions
 
-DEFAULT_KEYS: Final = ("preprocessing", "prompt_template", "prompt_lower", "prompts", "layer")
+DEFAULT_KEYS: Final = (
+    "preprocessing",
+    "precision",
+    "layer",
+    "prompt_template",
+    "prompt_lower",
+    "prompts",
+    "synonyms",
+    "negative_template",
+    "negative_prompts",
+    "prompt_score",
+)
 HUB_NOTES: Final = ".cache"  # what huggingface_hub needs to go on with a broken download
 RESIZE_KINDS: Final[Mapping[str, str]] = {
     "shortest": "crop",
@@ -52,7 +63,8 @@ def make_entry(
         location: ``local-dir:<folder>`` or ``hf-hub:<repository>``; the latter downloads.
         path: A folder with a local copy, used instead of any location.
         models_dir: Where a download goes, into a folder of that name.
-        settings: Preprocessing, prompts and layer, before those of the folder and the preset.
+        settings: Preprocessing, precision, layer and prompts, before those of the folder and the
+            preset.
 
     Raises:
         InvalidEntry: If the arguments or the folder's files make no entry.
@@ -181,8 +193,13 @@ def _fetch(repository: str, name: str, folder: Path, *, optional: bool = False) 
 
 
 def _how_to_get(repository: str, name: str, folder: Path, reason: str) -> str:
+    from huggingface_hub import hf_hub_url
+
     first_line = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
     return (
         f"{name} of {repository} could not be fetched ({first_line}); on a machine with access, "
-        f"save it, then put it into {folder} and add the model with --path {folder}"
+        f"save {hf_hub_url(repository, name)}, then put it into {folder} and add the model with "
+        f"--path {folder}; a complete folder holds {CONFIG_NAME}, the weights "
+        f"({' or '.join(WEIGHT_NAMES[:4])}), the tokenizer files and, for a Hugging Face text "
+        f"tower, its {TEXT_CONFIG_NAME}"
     )

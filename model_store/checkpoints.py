@@ -247,16 +247,15 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], strings: dict[s
         tensors: Contiguous, none sharing memory with another.
         strings: The metadata.
     """
-    from safetensors.torch import save
+    from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = save(dict(tensors), strings)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
     unfinished = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
+        save_file(dict(tensors), unfinished, strings)
+        with unfinished.open("rb+") as file:
             os.fsync(file.fileno())
         unfinished.replace(path)
     finally:

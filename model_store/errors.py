@@ -35,8 +35,12 @@ class TrainingFailed(ModelError):
     """Training data or a training run that cannot give a usable head."""
 
 
+class Diverged(TrainingFailed):
+    """A training whose loss is no number any more: going on with it leads nowhere."""
+
+
 class TrainingCancelled(ModelError):
-    """A training that was stopped on request; nothing was saved."""
+    """A training that was stopped on request; no head was saved."""
 
 
 class UnknownMethod(ModelError):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import huggingface_hub.constants
 import numpy as np
 import open_clip
-import timm
 import torch
 from numpy.typing import NDArray
 from open_clip.transform import (
@@ -25,42 +23,36 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms import Compose, Normalize
 
-from model_store.entries import ModelEntry, Preprocessing
-from model_store.errors import InvalidEntry, WrongWeights
-from model_store.files import (
-    check_text_files,
-    config_sha256,
-    file_sha256,
-    read_config,
-    weights_file,
-)
+from model_store.classifiers import build_classifier
+from model_store.devices import find_device
+from model_store.entries import ModelEntry
+from model_store.errors import InvalidEntry
+from model_store.networks import Tokenizer
+from model_store.open_clip_networks import build_open_clip
 from model_store.preprocessing import FrameGeometry, frame_geometry
 
 Picture = NDArray[np.uint8]
-Tokenizer = Callable[[list[str]], Tensor]
-
-RESIZE_MODES: dict[Preprocessing, str] = {"crop": "shortest", "pad": "longest", "squash": "squash"}
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """An image-text network ready to be asked.
+    """A network ready to be asked.
 
     Attributes:
         entry: What was loaded.
-        network: open_clip's model, in evaluation mode.
-        tokenizer: Texts to token ids (N, context length).
+        network: In evaluation mode; its image tower is ``visual``.
+        tokenizer: Texts to token ids (N, context length); None for a classifier.
         frame: Picture to its resized and cropped (or padded) form, before normalisation.
         settings: Size, mean, standard deviation and interpolation of the input.
         device: Where the network lies.
         weights_sha256: Of what was loaded; ``random:<seed>`` for random weights.
         embedding_size: Numbers per picture.
-        text_embeddings: Prompts that were encoded before.
+        text_embeddings: Texts that were encoded before, un-normalised.
     """
 
     entry: ModelEntry
     network: nn.Module
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None
     frame: Compose
     settings: PreprocessCfg
     device: torch.device
@@ -114,6 +106,17 @@ class LoadedModel:
             "fill": int(self.settings.fill_color),
         }
 
+    def asked_as(self, entry: ModelEntry) -> LoadedModel | None:
+        """The same network under this entry when only prompts, layer or precision differ."""
+        asked = replace(
+            entry,
+            prompts=self.entry.prompts,
+            prompt_history=self.entry.prompt_history,
+            layer=self.entry.layer,
+            precision=self.entry.precision,
+        )
+        return replace(self, entry=entry) if asked == self.entry else None
+
 
 def load_model(
     entry: ModelEntry, device: str = "cpu", *, random_weights_seed: int | None = None
@@ -122,38 +125,30 @@ def load_model(
 
     Args:
         entry: Its hashes must be those of the files.
-        device: ``cpu``, ``cuda``, ...
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         random_weights_seed: Build the same network with random weights instead, as a control.
 
     Raises:
         MissingFile: If a file is not there; the message says which and where to put it.
         WrongWeights: If the files are not those that were added.
         InvalidEntry: If the configuration names a network that cannot be built.
+        UnknownMethod: If there is no such device.
     """
-    folder = entry.folder
-    config = read_config(folder)["model_cfg"]
-    check_text_files(folder, config["text_cfg"])
-    _check_config(entry)
+    place = find_device(device)
+    build = build_classifier if entry.kind == "classifier" else build_open_clip
     with offline(), quiet_root_logger(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0 if random_weights_seed is None else random_weights_seed)
-        network = _build_network(entry, config)
-        tokenizer = open_clip.get_tokenizer(f"local-dir:{folder}")
-        if random_weights_seed is None:
-            weights = _load_weights(entry, network)
-        else:
-            weights = f"random:{random_weights_seed}"
-    network.eval()
-    network.requires_grad_(False)
-    settings = _input_settings(entry, network)
+        parts = build(entry, random_weights_seed)
+    network = parts.network.eval().requires_grad_(False)
     return LoadedModel(
         entry=entry,
-        network=network.to(device),
-        tokenizer=tokenizer,
-        frame=_frame_transform(settings),
-        settings=settings,
-        device=torch.device(device),
-        weights_sha256=weights,
-        embedding_size=int(config["embed_dim"]),
+        network=network.to(place),
+        tokenizer=parts.tokenizer,
+        frame=_frame_transform(parts.settings),
+        settings=parts.settings,
+        device=place,
+        weights_sha256=parts.weights_sha256,
+        embedding_size=parts.embedding_size,
     )
 
 
@@ -194,81 +189,6 @@ def quiet_root_logger() -> Iterator[None]:
     finally:
         root.setLevel(level)
         root.removeHandler(handler)
-
-
-def _build_network(entry: ModelEntry, config: dict[str, Any]) -> nn.Module:
-    """The network with weights as they come from its initialisation."""
-    _know_architecture(entry, config["vision_cfg"].get("timm_model_name"))
-    overrides: dict[str, Any] = {}
-    text_config = deepcopy(config["text_cfg"])
-    if text_config.get("hf_model_name"):
-        # open_clip would ask the hub for the tower's configuration by its name.
-        text_config["hf_model_name"] = str(entry.folder)
-        text_config["hf_model_pretrained"] = False
-        overrides["text_cfg"] = text_config
-    try:
-        network: nn.Module = open_clip.create_model(
-            f"local-dir:{entry.folder}",
-            load_weights=False,
-            precision=entry.precision,
-            pretrained_text=False,
-            **overrides,
-        )
-    except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
-        raise InvalidEntry(
-            f"open_clip cannot build the model '{entry.name}' from {entry.folder}: {error}"
-        ) from error
-    return network
-
-
-def _know_architecture(entry: ModelEntry, timm_name: str | None) -> None:
-    """Make timm know the demo architectures, when this entry asks for one of them."""
-    if timm_name is None or timm.is_model(timm_name):
-        return
-    from model_store.demo import architectures
-
-    architectures.register()
-    if not timm.is_model(timm_name):
-        raise InvalidEntry(
-            f"model '{entry.name}' needs the timm architecture {timm_name!r}, "
-            f"which timm {timm.__version__} does not know"
-        )
-
-
-def _load_weights(entry: ModelEntry, network: nn.Module) -> str:
-    """SHA-256 of the weights file, once its weights are in the network."""
-    path = weights_file(entry.folder)
-    found = file_sha256(path)
-    if entry.weights_sha256 and found != entry.weights_sha256:
-        raise WrongWeights(
-            f"{path} has SHA-256 {found}, but model '{entry.name}' was added with "
-            f"{entry.weights_sha256}; put the old file back or add the model again"
-        )
-    try:
-        open_clip.load_checkpoint(network, str(path), strict=True, weights_only=True)
-    except (RuntimeError, ValueError, KeyError, EOFError, OSError) as error:
-        raise InvalidEntry(
-            f"{path} does not fit {entry.folder / 'open_clip_config.json'}: {error}"
-        ) from error
-    return found
-
-
-def _check_config(entry: ModelEntry) -> None:
-    """Nothing, when configuration and tokenizer are those that were added."""
-    found = config_sha256(entry.folder)
-    if entry.config_sha256 and found != entry.config_sha256:
-        raise WrongWeights(
-            f"configuration or tokenizer in {entry.folder} changed since model '{entry.name}' was "
-            f"added (SHA-256 {found}, then {entry.config_sha256}); add the model again"
-        )
-
-
-def _input_settings(entry: ModelEntry, network: nn.Module) -> PreprocessCfg:
-    """The model's own size, mean and deviation, with the resizing that the entry asks for."""
-    visual = cast("Any", network).visual
-    settings = dict(visual.preprocess_cfg)
-    settings["resize_mode"] = RESIZE_MODES[entry.preprocessing]
-    return PreprocessCfg(**settings)
 
 
 def _frame_transform(settings: PreprocessCfg) -> Compose:

@@ -1,4 +1,4 @@
-"""The three modes: zero-shot (zs), linear probe (lp), fine-tune (ft)."""
+"""The modes of a model: zero-shot (zs) or own outputs (cls), linear probe (lp), fine-tune (ft)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from model_store.checkpoints import Head, HeadMetadata, load_head, missing_head
 from model_store.errors import InvalidHead, UnknownMethod
 from model_store.files import file_sha256
 from model_store.loading import LoadedModel
+from model_store.prompts import PromptSet
 from model_store.saliency.layers import TargetLayer, find_layer
 from model_store.scoring import HeadScorer, Scorer, linear
 from model_store.zero_shot import build_zero_shot
 
-ModeName = Literal["zs", "lp", "ft"]
+ModeName = Literal["zs", "cls", "lp", "ft"]
 
 MODE_WORDS: Final[Mapping[str, str]] = {
     "zs": "zero-shot",
+    "cls": "own outputs",
     "lp": "linear probe",
     "ft": "fine-tune",
 }
+LOGIT: Final = "logit"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +36,19 @@ class Mode:
     """One way to get scores and maps from a model.
 
     Attributes:
-        mode: ``zs``, ``lp`` or ``ft``.
+        mode: ``zs``, ``cls``, ``lp`` or ``ft``.
         findings: One per score.
-        network: Pictures (B, 3, h, w) to scores (B, K): cosines for zs, logits for lp and ft.
+        network: Pictures (B, 3, h, w) to scores (B, K).
         target: The layer that maps are read from.
         device: Where the network lies.
-        weights_sha256: Of the head file for lp and ft, of the model's weights for zs.
+        weights_sha256: Of the head file for lp and ft, else of the model's weights.
         base_weights_sha256: Of the model's weights.
+        score: What a score is: ``logit``, or for zs ``cosine``, ``dot`` or a ``difference`` of
+            them between a finding's prompt and its negative.
         prompts: What stood for each finding; empty but for zs.
-        head: Metadata of the head file; None for zs.
+        negative_prompts: What stood against it; empty without pairs.
+        prompt_version: Of the model's prompts; 0 but for zs.
+        head: Metadata of the head file; None for zs and cls.
     """
 
     mode: ModeName
@@ -51,7 +58,10 @@ class Mode:
     device: torch.device
     weights_sha256: str
     base_weights_sha256: str
+    score: str = LOGIT
     prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    negative_prompts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    prompt_version: int = 0
     head: HeadMetadata | None = None
 
     @property
@@ -74,8 +84,24 @@ class Mode:
         if chosen == self.findings:
             return self
         rows = [_row(self, finding) for finding in chosen]
-        prompts = {name: texts for name, texts in self.prompts.items() if name in chosen}
-        return replace(self, findings=chosen, network=self.network.select(rows), prompts=prompts)
+        return replace(
+            self,
+            findings=chosen,
+            network=self.network.select(rows),
+            prompts=_only(self.prompts, chosen),
+            negative_prompts=_only(self.negative_prompts, chosen),
+        )
+
+    def at_layer(self, path: str) -> Mode:
+        """The same network, looked at in another layer.
+
+        Raises:
+            UnsuitableLayer: If no map can come from there; the message says why.
+        """
+        if path == self.target.path:
+            return self
+        target = find_layer(self.network, path, self.target.input_size)
+        return replace(self, target=target)
 
 
 def build_mode(
@@ -88,32 +114,35 @@ def build_mode(
 
     Args:
         model: The base model.
-        mode: ``zs``, ``lp`` or ``ft``.
-        findings: What to score, in this order; None with lp and ft: all that the head was
-            trained on.
+        mode: One of the entry's modes.
+        findings: What to score, in this order; None but for zs: all that the mode knows.
         head_path: The head file of lp and ft.
 
     Raises:
-        UnknownMethod: If there is no such mode.
+        UnknownMethod: If the model has no such mode.
         MissingHead: If the head was not trained yet; the message says which command does it.
         InvalidHead: If the head is of another model or lacks a finding.
         UnsuitableLayer: If the entry's layer cannot give maps.
     """
-    name = check_mode(mode)
+    name = check_mode(mode, model.entry.modes)
     if name == "zs":
         return _zero_shot_mode(model, findings)
-    built = _head_mode(model, name, head_path)
+    built = _own_mode(model) if name == "cls" else _head_mode(model, name, head_path)
     return built if findings is None else built.select(_some(findings))
 
 
-def check_mode(mode: str) -> ModeName:
+def check_mode(mode: str, modes: Sequence[str] = tuple(MODE_WORDS)) -> ModeName:
     """The mode with this name.
+
+    Args:
+        mode: Its name.
+        modes: Those that may be asked for, for instance those of an entry.
 
     Raises:
         UnknownMethod: With the known names.
     """
-    if mode not in MODE_WORDS:
-        known = ", ".join(f"{name} ({words})" for name, words in MODE_WORDS.items())
+    if mode not in modes:
+        known = ", ".join(f"{name} ({MODE_WORDS[name]})" for name in modes)
         raise UnknownMethod(f"unknown mode {mode!r}; known: {known}")
     return cast("ModeName", mode)
 
@@ -121,6 +150,8 @@ def check_mode(mode: str) -> ModeName:
 def _zero_shot_mode(model: LoadedModel, findings: Sequence[str] | None) -> Mode:
     chosen = _some(findings or ())
     network = build_zero_shot(model, chosen).eval()
+    prompts: PromptSet = model.entry.prompts
+    against = {finding: prompts.negatives_for(finding) for finding in chosen}
     return Mode(
         mode="zs",
         findings=chosen,
@@ -129,7 +160,25 @@ def _zero_shot_mode(model: LoadedModel, findings: Sequence[str] | None) -> Mode:
         device=model.device,
         weights_sha256=model.weights_sha256,
         base_weights_sha256=model.weights_sha256,
-        prompts={finding: model.entry.prompts_for(finding) for finding in chosen},
+        score=prompts.score_kind,
+        prompts={finding: prompts.prompts_for(finding) for finding in chosen},
+        negative_prompts={finding: texts for finding, texts in against.items() if texts},
+        prompt_version=prompts.version,
+    )
+
+
+def _own_mode(model: LoadedModel) -> Mode:
+    """A classifier's own outputs."""
+    classifier = cast("Any", model.network)
+    network = HeadScorer(classifier.visual, classifier.head).eval()
+    return Mode(
+        mode="cls",
+        findings=model.entry.outputs,
+        network=network,
+        target=find_layer(network, model.entry.layer, model.input_size),
+        device=model.device,
+        weights_sha256=model.weights_sha256,
+        base_weights_sha256=model.weights_sha256,
     )
 
 
@@ -191,10 +240,19 @@ def _tuned_tower(visual: nn.Module, head: Head, path: Path) -> nn.Module:
 def _row(mode: Mode, finding: str) -> int:
     if finding in mode.findings:
         return mode.findings.index(finding)
+    known = ", ".join(mode.findings)
+    if mode.mode == "cls":
+        raise InvalidHead(f"this classifier has no output '{finding}'; its outputs are {known}")
     raise InvalidHead(
         f"the {MODE_WORDS[mode.mode]} weights know no finding '{finding}'; they were trained for "
-        f"{', '.join(mode.findings)}; train again with labels of '{finding}'"
+        f"{known}; train again with labels of '{finding}'"
     )
+
+
+def _only(
+    texts: Mapping[str, tuple[str, ...]], chosen: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    return {finding: each for finding, each in texts.items() if finding in chosen}
 
 
 def _some(findings: Sequence[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ class Scorer(nn.Module):
     """An image tower under ``visual`` and one row of numbers per finding.
 
     Args:
-        visual: open_clip's image tower.
+        visual: The image tower of an image-text model, or a classifier without its last layer.
     """
 
     def __init__(self, visual: nn.Module) -> None:
@@ -26,38 +26,51 @@ class Scorer(nn.Module):
         embedding: Tensor = output[0] if isinstance(output, tuple) else output
         return embedding
 
+    def score(self, embedding: Tensor) -> Tensor:
+        """Scores (B, K) of embeddings (B, D); row by row, so that one row never moves another."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores (B, K)."""
+        return self.score(self.embed(x))
+
     def select(self, rows: Sequence[int]) -> Scorer:
         """A scorer for some of the findings that shares this one's tower."""
         raise NotImplementedError
 
 
 class TextScorer(Scorer):
-    """Cosine of the image embedding with one text embedding per finding.
+    """Similarity of the image embedding with one text vector per finding.
 
     Args:
-        visual: open_clip's image tower.
-        texts: Shape (K, D), each row of length 1.
+        visual: The image tower.
+        texts: Shape (K, D). For a cosine the rows have length 1; with a negative prompt, the
+            positive row minus the negative one.
+        is_cosine: Whether the image embedding is brought to length 1 first.
     """
 
-    def __init__(self, visual: nn.Module, texts: Tensor) -> None:
+    def __init__(self, visual: nn.Module, texts: Tensor, *, is_cosine: bool = True) -> None:
         super().__init__(visual)
         self.register_buffer("texts", texts, persistent=False)
+        self.is_cosine = is_cosine
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Scores (B, K), each in -1..1."""
-        embedding = nn.functional.normalize(self.embed(x), dim=-1)
+    def score(self, embedding: Tensor) -> Tensor:
+        """Scores (B, K): cosines, dot products, or differences of them."""
+        if self.is_cosine:
+            embedding = nn.functional.normalize(embedding, dim=-1)
         return embedding @ self.get_buffer("texts").T
 
     def select(self, rows: Sequence[int]) -> TextScorer:
         """A scorer for some of the findings that shares this one's tower."""
-        return TextScorer(self.visual, self.get_buffer("texts")[list(rows)])
+        texts = self.get_buffer("texts")[list(rows)]
+        return TextScorer(self.visual, texts, is_cosine=self.is_cosine)
 
 
 class HeadScorer(Scorer):
     """Logits of a linear head on the un-normalised image embedding.
 
     Args:
-        visual: open_clip's image tower.
+        visual: The image tower.
         head: D inputs, K outputs.
     """
 
@@ -65,9 +78,9 @@ class HeadScorer(Scorer):
         super().__init__(visual)
         self.head = head
 
-    def forward(self, x: Tensor) -> Tensor:
+    def score(self, embedding: Tensor) -> Tensor:
         """Logits (B, K)."""
-        logits: Tensor = self.head(self.embed(x))
+        logits: Tensor = self.head(embedding)
         return logits
 
     def select(self, rows: Sequence[int]) -> HeadScorer:

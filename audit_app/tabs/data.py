@@ -1,24 +1,30 @@
-"""The Data & models tab: imports, models, training, and what runs in the background."""
+"""The Data & models tab: imports, models and their prompts, training, background work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from annotations.records import Job
-from annotations.sources import SOURCES
 from audit_app.errors import AuditError
 from audit_app.handlers import handler
 from audit_app.jobs import ACTIVE_STATUSES, describe_job, ensure_worker, submit_job
 from audit_app.models import describe_models
 from audit_app.services import Services
 from audit_app.session import Visitor
+from audit_app.tabs.data_forms import (
+    TrainingForm,
+    build_import_form,
+    build_model_form,
+    build_training_form,
+    show_settings,
+)
+from audit_app.tabs.export import build_export_links
+from audit_app.tabs.prompt_editor import build_prompt_editor, text_models
 from audit_app.training import READINGS
-from model_store.entries import PRESETS
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 POLL_S = 1.0
@@ -34,6 +40,7 @@ class DataTab:
     models: gr.Markdown
     model: gr.components.Component
     labels: gr.components.Component
+    prompt_model: gr.Dropdown
     jobs: gr.Dataframe
     job: gr.Dropdown
     report: gr.Markdown
@@ -42,7 +49,14 @@ class DataTab:
     @property
     def filled(self) -> list[gr.components.Component]:
         """In the order of ``fill_data``."""
-        return [self.contents, self.models, self.model, self.labels, *self.watched]
+        return [
+            self.contents,
+            self.models,
+            self.model,
+            self.labels,
+            self.prompt_model,
+            *self.watched,
+        ]
 
     @property
     def watched(self) -> list[gr.components.Component]:
@@ -54,12 +68,17 @@ def build_data_tab(services: Services) -> DataTab:
     """The tab's components and events; filled when it is opened."""
     contents = gr.Markdown(elem_id="data-contents")
     with gr.Row():
+        with gr.Column():
+            with gr.Group():
+                importing = build_import_form()
+            with gr.Group():
+                build_export_links()
         with gr.Column(), gr.Group():
-            importing = _build_import_form()
+            models, adding = build_model_form()
         with gr.Column(), gr.Group():
-            models, adding = _build_model_form()
-        with gr.Column(), gr.Group():
-            training = _build_training_form()
+            training = build_training_form()
+    with gr.Accordion("Prompts of zero-shot mode", open=False, elem_id="prompts"):
+        editor = build_prompt_editor(services)
     gr.Markdown("#### Background work", elem_classes="group-title")
     report = gr.Markdown(elem_id="job-report", elem_classes="status-line")
     jobs = gr.Dataframe(headers=JOB_HEADERS, interactive=False, wrap=True, elem_id="job-table")
@@ -68,65 +87,25 @@ def build_data_tab(services: Services) -> DataTab:
         cancel = gr.Button("Cancel", scale=0, min_width=120)
         resume = gr.Button("Resume", scale=0, min_width=120)
     timer = gr.Timer(POLL_S, active=False)
-    model, _, labels = training.fields
-    tab = DataTab(contents, models, model, labels, jobs, job, report, timer)
+    model, labels, *_ = training.fields
+    tab = DataTab(contents, models, model, labels, editor.model, jobs, job, report, timer)
     for form in (importing, adding, training):
         start = _starter(services, form.job_kind, form.params)
         form.button.click(start, list(form.fields), tab.watched, **PRIVATE)
+    _connect_settings(services, training)
     _connect_jobs(services, tab, cancel, resume)
     return tab
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """Fields, the button that sends them, and the job that they become."""
+def _connect_settings(services: Services, form: TrainingForm) -> None:
+    """Mode and preset put their settings into the fields."""
 
-    fields: Sequence[gr.components.Component]
-    button: gr.Button
-    job_kind: str
-    params: Callable[..., dict[str, object]]
+    @handler(services, "admin")
+    def follow(mode: str, preset: str) -> list[Any]:
+        return show_settings(mode, preset)
 
-
-def _build_import_form() -> _Form:
-    gr.Markdown("#### Import pictures", elem_classes="group-title")
-    kinds = [(f"{kind} - {source.description}", kind) for kind, source in SOURCES.items()]
-    fields = [
-        gr.Textbox(
-            label="File or folder on this computer",
-            placeholder="/home/mira/radiographs",
-            elem_id="import-source",
-        ),
-        gr.Dropdown(kinds, value="folder", label="Kind", elem_id="import-kind"),
-        gr.Textbox(label="Reader of its boxes", value="imported"),
-        gr.Checkbox(label="Copy the pictures into the workspace"),
-    ]
-    button = gr.Button("Import", variant="primary", elem_id="import-start")
-    return _Form(fields, button, "import", import_params)
-
-
-def _build_model_form() -> tuple[gr.Markdown, _Form]:
-    gr.Markdown("#### Models", elem_classes="group-title")
-    models = gr.Markdown(elem_id="model-list", elem_classes="group-text")
-    fields = [
-        gr.Dropdown(
-            list(PRESETS), label="Add: a preset, or a name of your own", allow_custom_value=True
-        ),
-        gr.Textbox(label="Folder with a local copy (no network is used)"),
-    ]
-    button = gr.Button("Add model", elem_id="model-add")
-    return models, _Form(fields, button, "add model", model_params)
-
-
-def _build_training_form() -> _Form:
-    gr.Markdown("#### Train", elem_classes="group-title")
-    modes = [("Linear probe", "lp"), ("Fine-tune", "ft")]
-    fields = [
-        gr.Dropdown([], label="Model", elem_id="train-model"),
-        gr.Radio(modes, value="lp", label="Mode"),
-        gr.Dropdown([], label="Labels", elem_id="train-labels"),
-    ]
-    button = gr.Button("Train", elem_id="train-start")
-    return _Form(fields, button, "train", training_params)
+    for component in (form.mode, form.preset):
+        component.input(follow, [form.mode, form.preset], [form.preset, *form.settings], **PRIVATE)
 
 
 def _connect_jobs(services: Services, tab: DataTab, cancel: gr.Button, resume: gr.Button) -> None:
@@ -170,42 +149,6 @@ def _starter(services: Services, kind: str, params: Callable[..., dict[str, obje
     return start
 
 
-def import_params(source: str, kind: str, reader: str, copy: bool) -> dict[str, object]:
-    """The parameters of an import.
-
-    Raises:
-        AuditError: If the place is empty or does not exist.
-    """
-    place = Path(source.strip()).expanduser()
-    if not source.strip():
-        raise AuditError("no file or folder was given; type where the pictures are")
-    if not place.exists():
-        raise AuditError(f"there is no file or folder {place} on this computer; check the place")
-    return {"source": str(place), "kind": kind, "reader": reader.strip(), "copy": copy}
-
-
-def model_params(name: str | None, path: str) -> dict[str, object]:
-    """The parameters of adding a model.
-
-    Raises:
-        AuditError: If no name was given.
-    """
-    if not (name or "").strip():
-        raise AuditError("no model was named; choose a preset or type a name")
-    return {"name": str(name).strip(), "path": path.strip()}
-
-
-def training_params(model: str | None, mode: str, labels: str | None) -> dict[str, object]:
-    """The parameters of a training.
-
-    Raises:
-        AuditError: If no model was chosen.
-    """
-    if not model:
-        raise AuditError("no model was chosen; add one first, then train")
-    return {"model": model, "mode": mode, "labels": labels}
-
-
 def chosen_job(job_id: int | None) -> int:
     """The chosen job.
 
@@ -221,13 +164,14 @@ def fill_data(services: Services) -> list[Any]:
     """Updates of everything in the tab; in the order of ``DataTab.filled``."""
     store = services.store
     sources = store.labels.sources()
-    models = list(store.models.all())
+    models, text = list(store.models.all()), text_models(services)
     return [
         describe_contents(services),
         "\n".join(f"- {line}" for line in describe_models(services.workspace, store))
         or "No model yet.",
         gr.Dropdown(choices=models, value=models[0] if models else None),
         gr.Dropdown(choices=[*sources, READINGS], value=(sources or [READINGS])[0]),
+        gr.Dropdown(choices=text, value=text[0] if text else None),
         *watch_jobs(services),
     ]
 

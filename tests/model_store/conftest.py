@@ -112,12 +112,12 @@ def cnn_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def vit_entry(vit_folder: Path) -> ModelEntry:
-    return make_entry("tiny-vit", path=vit_folder)
+    return make_entry("tiny-vit", path=vit_folder, settings={"precision": "fp32"})
 
 
 @pytest.fixture(scope="session")
 def cnn_entry(cnn_folder: Path) -> ModelEntry:
-    return make_entry("tiny-cnn", path=cnn_folder)
+    return make_entry("tiny-cnn", path=cnn_folder, settings={"precision": "fp32"})
 
 
 @pytest.fixture

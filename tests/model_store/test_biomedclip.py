@@ -66,12 +66,12 @@ def test_zero_shot_maps_at_the_last_norm1_equal_the_library(model: LoadedModel) 
     n_compared = 0
     mode.network.visual.requires_grad_(True)
     for index in range(3):
-        if not result.maps[index].any():
+        if not result.maps[0, index].any():
             continue
         cam = GradCAM(mode.network, [mode.layer], reshape_transform=patches)
         (expected,) = cam(x[None], [ClassifierOutputTarget(index)])
         cam.activations_and_grads.release()
-        found = result.maps[index] - result.maps[index].min()
+        found = result.maps[0, index] - result.maps[0, index].min()
         np.testing.assert_allclose(found / found.max(), expected, atol=1e-5)
         n_compared += 1
         if n_compared == 2:
@@ -84,7 +84,7 @@ def test_zero_shot_maps_at_the_last_norm1_equal_the_library(model: LoadedModel) 
         )
         image = model.network.encode_image(x[None])
     expected_scores = torch.nn.functional.cosine_similarity(image, texts)
-    np.testing.assert_allclose(result.scores, expected_scores.numpy(), atol=1e-5)
+    np.testing.assert_allclose(result.scores[0], expected_scores.numpy(), atol=1e-5)
 
 
 def test_a_copy_without_weights_is_refused_with_where_to_put_them(folder: Path) -> None:

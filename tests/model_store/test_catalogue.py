@@ -39,7 +39,7 @@ def test_an_entry_of_a_folder_records_what_its_files_are(vit_folder: Path) -> No
     names = ["config.json", "open_clip_config.json", "tokenizer.json", "tokenizer_config.json"]
     listed = "".join(f"{name}  {sha256sum(vit_folder / name)}\n" for name in names)
     assert entry.config_sha256 == hashlib.sha256(listed.encode()).hexdigest()
-    assert (entry.prompt_template, entry.prompt_lower) == ("a photo of {finding}", True)
+    assert (entry.prompts.template, entry.prompts.lower) == ("a photo of {finding}", True)
     assert entry.added_at
     assert "torch" in entry.versions
     assert ModelEntry.from_dict(json.loads(json.dumps(entry.to_dict()))) == entry
@@ -51,8 +51,8 @@ def test_given_settings_go_before_those_of_the_folder(vit_folder: Path) -> None:
         path=vit_folder,
         settings={"preprocessing": "squash", "prompt_template": "{finding}"},
     )
-    assert (entry.preprocessing, entry.prompt_template) == ("squash", "{finding}")
-    assert entry.prompt_lower
+    assert (entry.preprocessing, entry.prompts.template) == ("squash", "{finding}")
+    assert entry.prompts.lower
 
 
 def test_the_resizing_of_the_configuration_decides_the_preprocessing(folder: Path) -> None:

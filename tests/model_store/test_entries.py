@@ -12,14 +12,15 @@ import pytest
 import model_store
 from model_store.entries import PRESETS, ModelEntry
 from model_store.errors import InvalidEntry, MissingFile
+from model_store.prompts import PromptSet
 
 ENTRY = ModelEntry(
     name="mine",
     location="local-dir:/somewhere/mine",
     preprocessing="pad",
-    prompt_template="film of {finding}.",
-    prompt_lower=True,
-    prompts={"Edema": ("wet lung", "lung oedema")},
+    prompts=PromptSet(
+        template="film of {finding}.", lower=True, texts={"Edema": ("wet lung", "lung oedema")}
+    ),
     weights_sha256="00",
     versions={"torch": "2"},
 )
@@ -32,7 +33,9 @@ def test_an_entry_survives_json() -> None:
 def test_a_prompt_comes_from_the_override_or_else_from_the_template() -> None:
     assert ENTRY.prompts_for("Edema") == ("wet lung", "lung oedema")
     assert ENTRY.prompts_for("Pleural Effusion") == ("film of pleural effusion.",)
-    assert replace(ENTRY, prompt_lower=False).prompts_for("Edema {x}") == ("film of Edema {x}.",)
+    assert replace(ENTRY, prompts=replace(ENTRY.prompts, lower=False)).prompts_for("Edema {x}") == (
+        "film of Edema {x}.",
+    )
 
 
 def test_biomedclip_carries_its_published_hash() -> None:
@@ -61,11 +64,11 @@ def test_the_demo_models_lie_inside_the_package() -> None:
         ({"location": "https://x"}, "has the location 'https://x'; expected 'local-dir:"),
         ({"name": "../up"}, r"model name '\.\./up' cannot name a folder"),
         ({"preprocessing": "stretch"}, "preprocessing 'stretch'; expected crop or pad or squash"),
-        ({"precision": "fp16"}, "precision 'fp16'; expected fp32"),
-        ({"kind": "torch"}, "kind 'torch'; expected open_clip"),
-        ({"prompt_template": "film"}, "prompt template 'film'; it must hold {finding}"),
-        ({"prompts": {"Edema": "wet"}}, "prompts 'wet' for Edema; expected a list"),
-        ({"prompts": {"Edema": []}}, "for Edema; expected a list with at least one text"),
+        ({"precision": "fp16"}, "precision 'fp16'; expected auto or fp32 or bf16"),
+        ({"kind": "torch"}, "kind 'torch'; expected open_clip or classifier"),
+        ({"prompt_template": "film"}, "prompt template 'film' given; it must hold {finding}"),
+        ({"prompts": {"Edema": "wet"}}, "prompts 'wet' given for Edema; expected a list"),
+        ({"prompts": {"Edema": []}}, r"prompts \[\] given for Edema; expected at least one text"),
     ],
 )
 def test_an_entry_that_cannot_be_is_refused(change: dict[str, Any], words: str) -> None:
@@ -77,6 +80,8 @@ def test_an_entry_that_cannot_be_is_refused(change: dict[str, Any], words: str) 
     "module",
     [
         "entries",
+        "prompts",
+        "classifier_spec",
         "errors",
         "checkpoints",
         "preprocessing",

@@ -18,6 +18,7 @@ from model_store.entries import ModelEntry
 from model_store.errors import InvalidEntry, InvalidHead, MissingHead, UnknownMethod
 from model_store.loading import LoadedModel, load_model
 from model_store.modes import build_mode
+from model_store.prompts import PromptSet
 
 MakePicture = Callable[..., NDArray[np.uint8]]
 
@@ -70,7 +71,7 @@ def test_several_prompts_of_a_finding_are_averaged_as_embeddings_of_length_one(
     vit: LoadedModel, make_picture: MakePicture
 ) -> None:
     texts = ("photo of effusion", "no pneumothorax")
-    model = replace(vit, entry=replace(vit.entry, prompts={"Both": texts}), text_embeddings={})
+    model = replace(vit, entry=replace(vit.entry, prompts=PromptSet(texts={"Both": texts})))
     mode = build_mode(model, "zs", ("Both",))
     x, _ = model.prepare(make_picture(5))
 
@@ -84,7 +85,7 @@ def test_several_prompts_of_a_finding_are_averaged_as_embeddings_of_length_one(
 
 
 def test_a_prompt_without_a_known_word_is_refused(vit: LoadedModel) -> None:
-    model = replace(vit, entry=replace(vit.entry, prompt_template="xyzzy {finding}"))
+    model = replace(vit, entry=replace(vit.entry, prompts=PromptSet("xyzzy {finding}")))
     with pytest.raises(InvalidEntry, match="knows no word of the prompt 'xyzzy plugh'"):
         build_mode(model, "zs", ("plugh",))
 
@@ -218,5 +219,5 @@ def test_open_clips_own_towers_have_a_default_layer_too(
 
     x, _ = model.prepare(make_picture(1))
     result = SALIENCY_METHODS["gradcam"].maps(mode, x[None])
-    assert result.maps.shape == (2, vision["image_size"], vision["image_size"])
+    assert result.maps.shape == (1, 2, vision["image_size"], vision["image_size"])
     assert result.maps.any()

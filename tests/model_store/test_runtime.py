@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
+import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 
+from model_store.classifier_spec import ClassifierSpec
 from model_store.entries import ModelEntry
-from model_store.errors import InvalidHead, MissingHead, UnknownMethod
+from model_store.errors import InvalidHead, MissingHead, UnknownMethod, UnsuitableLayer
+from model_store.prompt_basis import prompt_maps
 from model_store.runtime import ModelRuntime
 from model_store.training import TrainingSet, TrainingSettings
 
@@ -28,6 +34,18 @@ def runtime(vit_entry: ModelEntry, cnn_entry: ModelEntry, tmp_path: Path) -> Mod
 def data(make_picture: MakePicture) -> TrainingSet:
     labels = np.array([[1, 0], [0, 1], [1, 1], [0, 0], [1, 0], [0, 1]], dtype=float)
     return TrainingSet(make_picture, labels, ("Cardiomegaly", "Edema"), range(4), (4, 5))
+
+
+@pytest.fixture
+def classifier_entry(tmp_path: Path) -> ModelEntry:
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        network = timm.create_model("test_resnet", pretrained=False, num_classes=2)
+    save_file(network.state_dict(), tmp_path / "net.safetensors")
+    spec = ClassifierSpec(
+        "timm", "test_resnet", ("Edema", "Other"), "net.safetensors", input_size=(96, 96)
+    )
+    return ModelEntry("tiny-net", f"local-dir:{tmp_path}", kind="classifier", classifier=spec)
 
 
 def test_an_explanation_carries_maps_scores_geometry_and_where_they_came_from(
@@ -131,3 +149,163 @@ def test_unknown_modes_and_methods_are_refused_before_anything_is_loaded(tmp_pat
         runtime.explain("m", "few-shot", "gradcam", picture, ("A",))
     with pytest.raises(UnknownMethod, match="unknown saliency method 'magic'; known: gradcam"):
         runtime.explain("m", "zs", "magic", picture, ("A",))
+
+
+def test_another_layer_is_read_when_it_is_named(
+    runtime: ModelRuntime, make_picture: MakePicture
+) -> None:
+    picture = make_picture(1)
+    ask = ("tiny-cnn", "zs", "gradcam", picture, ("Edema", "Fracture"))
+    default = runtime.explain(*ask)
+    named = runtime.explain(*ask, layer="visual.trunk.layer4")
+    earlier = runtime.explain(*ask, layer="visual.trunk.layer3")
+
+    assert default.provenance["layer"] == named.provenance["layer"] == "visual.trunk.layer4"
+    assert earlier.provenance["layer"] == "visual.trunk.layer3"
+    assert earlier.provenance["grid"] == [10, 10]
+    np.testing.assert_array_equal(default.maps, named.maps)
+    assert not np.array_equal(default.maps, earlier.maps)
+    again = runtime.explain(*ask)
+    np.testing.assert_array_equal(default.maps, again.maps)
+
+
+def test_a_layer_that_gives_no_map_is_refused_with_the_reason(
+    runtime: ModelRuntime, make_picture: MakePicture
+) -> None:
+    with pytest.raises(UnsuitableLayer, match="the gradient of every patch is zero"):
+        runtime.explain(
+            "tiny-vit",
+            "zs",
+            "gradcam",
+            make_picture(1),
+            ("Edema",),
+            layer="visual.trunk.blocks[-1].attn.proj",
+        )
+
+
+def test_the_layers_of_a_model_can_all_be_asked_for(
+    runtime: ModelRuntime, make_picture: MakePicture
+) -> None:
+    layers = runtime.layers("tiny-vit")
+    assert [layer.title for layer in layers] == [f"Block {n} of 6" for n in range(1, 7)]
+    assert [layer.is_default for layer in layers] == [False] * 5 + [True]
+    assert {layer.grid for layer in layers} == {(10, 10)}
+    assert runtime.layers("tiny-vit") is layers
+    for layer in layers:
+        told = runtime.explain(
+            "tiny-vit", "zs", "hirescam", make_picture(1), ("Edema",), layer=layer.path
+        )
+        assert told.provenance["layer"] == layer.path
+
+
+def test_pictures_asked_for_together_get_what_each_gets_alone(
+    runtime: ModelRuntime, make_picture: MakePicture
+) -> None:
+    pictures = [make_picture(seed, (160 + 20 * seed, 180)) for seed in range(3)]
+    findings = ("Pneumothorax", "Cardiomegaly")
+    together = runtime.explain_batch("tiny-vit", "zs", "gradcam", pictures, findings)
+
+    assert len(together) == 3
+    for told, picture in zip(together, pictures, strict=True):
+        alone = runtime.explain("tiny-vit", "zs", "gradcam", picture, findings)
+        scale = max(float(alone.maps.max()), 1e-12)
+        np.testing.assert_allclose(told.maps / scale, alone.maps / scale, atol=1e-5)
+        np.testing.assert_allclose(told.scores, alone.scores, atol=1e-6)
+        assert told.geometry == alone.geometry
+        assert told.provenance == alone.provenance
+    assert together[0].provenance is not together[1].provenance
+    assert runtime.explain_batch("tiny-vit", "zs", "gradcam", [], findings) == []
+
+
+@pytest.mark.parametrize("model", ["tiny-vit", "tiny-cnn"])
+def test_a_prompt_of_ones_own_has_the_map_that_a_finding_of_that_name_has(
+    runtime: ModelRuntime, make_picture: MakePicture, model: str
+) -> None:
+    picture = make_picture(4, (200, 260))
+    findings = ("Pneumothorax", "Cardiomegaly", "Pleural Effusion")
+    told = runtime.explain(model, "zs", "gradcam", picture, findings)
+
+    basis = runtime.prompt_basis(model, picture)
+    prompts = [told.provenance["prompts"][finding][0] for finding in findings]
+    texts = runtime.embed_texts(model, prompts)
+    maps, scores = prompt_maps(basis, texts)
+
+    assert basis.geometry == told.geometry
+    assert basis.layer == told.provenance["layer"]
+    assert basis.weights_sha256 == told.provenance["weights_sha256"]
+    assert basis.input_size == told.maps.shape[1:]
+    np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(scores, told.scores, atol=1e-5)
+    scale = told.maps.max()
+    assert scale > 0
+    np.testing.assert_allclose(maps / scale, told.maps / scale, atol=5e-3)
+
+
+def test_a_model_without_texts_of_its_own_refuses_prompts(
+    classifier_entry: ModelEntry, make_picture: MakePicture, tmp_path: Path
+) -> None:
+    runtime = ModelRuntime({"tiny-net": classifier_entry}.__getitem__, tmp_path)
+    for ask in (
+        lambda: runtime.prompt_basis("tiny-net", make_picture(1)),
+        lambda: runtime.embed_texts("tiny-net", ["effusion"]),
+    ):
+        with pytest.raises(UnknownMethod, match="'tiny-net' is a classifier: it reads no text"):
+            ask()
+    with pytest.raises(UnknownMethod, match="has no mode 'zs'; it has cls, lp, ft"):
+        runtime.explain("tiny-net", "zs", "gradcam", make_picture(1), ("Edema",))
+    assert runtime.supported("tiny-net", "cls", ("Edema", "Fracture")) == ("Edema",)
+    told = runtime.explain("tiny-net", "cls", "gradcam", make_picture(1), ("Edema",))
+    assert told.provenance["score"] == "logit"
+    assert runtime.layers("tiny-net")[-1].is_default
+
+
+def test_two_threads_that_ask_at_once_get_what_one_gets(
+    runtime: ModelRuntime, make_picture: MakePicture
+) -> None:
+    questions = [
+        (model, method, make_picture(seed), finding)
+        for model in ("tiny-vit", "tiny-cnn")
+        for method in ("gradcam", "layercam")
+        for seed, finding in ((1, "Edema"), (2, "Fracture"), (3, "Pneumonia"))
+    ]
+
+    def ask(question: tuple[str, str, NDArray[np.uint8], str]) -> NDArray[np.float32]:
+        model, method, picture, finding = question
+        return runtime.explain(model, "zs", method, picture, (finding,)).maps
+
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        together = list(threads.map(ask, [*questions, *questions]))
+    for found, question in zip(together, [*questions, *questions], strict=True):
+        np.testing.assert_allclose(found, ask(question), rtol=1e-4, atol=1e-9)
+
+
+def test_an_unchanged_head_file_is_not_read_again(
+    runtime: ModelRuntime,
+    data: TrainingSet,
+    make_picture: MakePicture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = runtime.train("tiny-cnn", "lp", data, settings=QUICK)
+    first = runtime.explain("tiny-cnn", "lp", "gradcam", make_picture(1), ("Edema",))
+
+    def never(_path: Path) -> str:
+        raise AssertionError("the head file was hashed again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("model_store.held.file_sha256", never)
+        again = runtime.explain("tiny-cnn", "lp", "gradcam", make_picture(1), ("Edema",))
+    np.testing.assert_array_equal(first.maps, again.maps)
+    # A copy of the same content is recognised by its hash, and the mode is kept.
+    path.write_bytes(path.read_bytes())
+    third = runtime.explain("tiny-cnn", "lp", "gradcam", make_picture(1), ("Edema",))
+    np.testing.assert_array_equal(first.maps, third.maps)
+
+
+def test_embeddings_are_taken_for_a_probe_and_refused_for_a_fine_tune(
+    runtime: ModelRuntime, data: TrainingSet
+) -> None:
+    known = np.random.default_rng(1).normal(size=(6, 24)).astype(np.float32)
+    path = runtime.train("tiny-cnn", "lp", data, settings=QUICK, embeddings=known)
+    assert path.is_file()
+    with pytest.raises(ValueError, match="embeddings given for ft"):
+        runtime.train("tiny-cnn", "ft", data, settings=QUICK, embeddings=known)
