@@ -46,6 +46,8 @@ def resolve_finding(
 ) -> str | None:
     """The finding that a data source's term stands for, or None when nothing stands for it.
 
+    A finding of this very name wins over an alias; an alias of a finding that is not known is none.
+
     Args:
         term: As it stands in the source; case and spaces do not matter.
         known: The findings of the workspace.
@@ -53,10 +55,8 @@ def resolve_finding(
     """
     key = normalise_term(term)
     by_key = {normalise_term(name): name for name in known}
-    alias = (aliases or {}).get(key)
-    if alias is not None:
-        return alias
-    return by_key.get(key)
+    alias = (aliases or {}).get(key, "")
+    return by_key.get(key) or by_key.get(normalise_term(alias))
 
 
 def check_finding(term: str, known: Sequence[str]) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from annotations.errors import UnreadableImage
-from annotations.imaging import IsolatedLoader, file_sha256
-from annotations.imaging.radiograph import Radiograph, pixel_sha256
+from annotations.image_entries import describe_image
+from annotations.imaging import IsolatedLoader, Radiograph, file_sha256
 from annotations.records import ImageRecord, NewImage
 from annotations.sources.listing import SourceImage
 from annotations.store import Store
+from annotations.texts import is_valid_text
 from annotations.workspace import Workspace
 
 
@@ -39,20 +39,13 @@ class PictureReader:
         self._store = store
         self._kind = kind
         self._copy = copy
-        self._loader: IsolatedLoader | None = None
+        self._loader = IsolatedLoader()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._loader is not None:
-            self._loader.__exit__(kind, error, trace)
-            self._loader = None
+    def __exit__(self, *_: object) -> None:
+        self._loader.close()
 
     def read(self, item: SourceImage) -> Picture:
         """The picture, decoded when the store does not hold it yet.
@@ -86,29 +79,16 @@ class PictureReader:
         return images.by_origin(str(item.path))
 
     def _decode(self, item: SourceImage, sha256: str) -> NewImage:
-        if self._loader is None:
-            self._loader = IsolatedLoader().__enter__()
         radiograph = self._loader.load(item.path)
+        entry = describe_image(item.path, radiograph, source=self._kind, sha256=sha256)
         patient, study = self._hashes(item, radiograph)
-        height, width = radiograph.size
-        return NewImage(
-            path=str(self._copied(item.path, sha256) if self._copy else item.path),
-            origin=str(item.path),
+        return replace(
+            entry,
+            path=str(self._copied(item.path, sha256)) if self._copy else entry.path,
             name=item.name,
-            source=self._kind,
-            sha256=sha256,
-            pixel_sha256=pixel_sha256(radiograph),
-            height=height,
-            width=width,
-            bits=radiograph.bits,
-            photometric=radiograph.photometric,
-            modality=radiograph.modality,
-            view=item.view or radiograph.view,
-            spacing_mm=radiograph.spacing_mm,
+            view=item.view or entry.view,
             patient_hash=patient,
             study_hash=study,
-            flags=radiograph.flags,
-            facts=dict(radiograph.facts),
             history=item.history,
             report=item.report,
         )
@@ -140,9 +120,7 @@ class PictureReader:
 def _check_name(item: SourceImage) -> None:
     """Names come as the file system has them, which need not be valid text."""
     for text in (str(item.path), item.name):
-        try:
-            text.encode()
-        except UnicodeEncodeError:
+        if not is_valid_text(text):
             raise UnreadableImage(
                 f"the file name {text!r} is no valid UTF-8; rename the file and import it again"
-            ) from None
+            )

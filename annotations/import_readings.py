@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from annotations.errors import InvalidRegion, StoreError, UnknownFinding
-from annotations.findings import normalise_term, resolve_finding
+from annotations.findings import resolve_finding
 from annotations.records import ImageRecord, Region
-from annotations.regions import parse_box
+from annotations.regions import parse_box, shape_box
 from annotations.sources.listing import Skipped, Source, SourceBox, SourceImage, SourceReading
 from annotations.store import Store
 from annotations.store.labels import Split
+from annotations.texts import is_valid_text
 
 _NAMESPACE: Final = uuid.UUID("5c2f0b5e-8f0e-5d0a-9f57-0d6f1f6b7a11")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MAX_TERM: Final = 100
+_COUNTED: Final = ("n_readings", "n_regions", "n_labelled", "has_changed", "mapped", "unmapped")
 _SPLITS: Final[dict[str, Split]] = {
     "train": "train",
     "validation": "validation",
@@ -45,6 +48,15 @@ class ReadingWriter:
         label_source = source.label_source
         self._labels = store.labels.all(label_source) if label_source else {}
         self._splits: dict[str, dict[str, Split]] = {}
+
+    def counts(self) -> dict[str, object]:
+        """What was counted so far, for ``set_back``."""
+        return {name: copy.copy(getattr(self, name)) for name in _COUNTED}
+
+    def set_back(self, counts: Mapping[str, object]) -> None:
+        """Forget what was counted since: its transaction was taken back."""
+        for name, value in counts.items():
+            setattr(self, name, value)
 
     def write(self, item: SourceImage, image: ImageRecord) -> Iterator[Skipped]:
         """Keep labels, split and readings of the picture; gives what could not be kept."""
@@ -109,10 +121,12 @@ class ReadingWriter:
             yield region
 
     def _region(self, box: SourceBox, image: ImageRecord) -> Region:
-        place = parse_box(box.corners, image.size)
+        shape = None if box.shape is None or box.shape.is_rectangle else box.shape
+        size = image.size
+        place = parse_box(box.corners, size) if shape is None else shape_box(shape, size)
         finding = self._finding(box.term)
         region_id = box.region_id if _ID.fullmatch(box.region_id) else ""
-        return Region(region_id, finding, box.certainty, place, box.note)
+        return Region(region_id, finding, box.certainty, place, box.note, shape)
 
     def _finding(self, term: str) -> str:
         """The finding for a term of the source; an extra one where the workspace has none."""
@@ -121,10 +135,9 @@ class ReadingWriter:
             raise InvalidRegion(
                 f"finding '{name[:_MAX_TERM]}' has no or more than {_MAX_TERM} letters"
             )
-        known = resolve_finding(name, self._findings)
-        if known is None:
-            alias = self._source.aliases.get(normalise_term(name))
-            known = resolve_finding(alias, self._findings) if alias else None
+        if not is_valid_text(name):
+            raise InvalidRegion(f"finding {name!r} is no valid UTF-8; save the file as UTF-8")
+        known = resolve_finding(name, self._findings, self._source.aliases)
         if known is not None:
             self.mapped[name] = known
             return known
@@ -171,7 +184,7 @@ class ReadingWriter:
 
 
 def _content(regions: Sequence[Region]) -> frozenset[tuple[object, ...]]:
-    counts = Counter((one.finding, one.certainty, one.box, one.note) for one in regions)
+    counts = Counter((one.finding, one.certainty, one.outline, one.note) for one in regions)
     return frozenset((*content, count) for content, count in counts.items())
 
 

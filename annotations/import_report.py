@@ -11,6 +11,7 @@ from typing import Final
 
 from annotations.exports.cells import escape_cell
 from annotations.sources.listing import Skipped
+from annotations.texts import valid_text
 
 N_LISTED: Final = 20
 COLUMNS: Final = ("what", "where", "name", "detail")
@@ -59,7 +60,7 @@ class ImportReport:
 
     def lines(self) -> list[str]:
         """The report for a person; the first 20 skipped entries stand in it."""
-        return [*self._summary(), *self._skipped_lines()]
+        return [valid_text(line) for line in (*self._summary(), *self._skipped_lines())]
 
     def _summary(self) -> Iterator[str]:
         yield (
@@ -96,7 +97,8 @@ class ImportReport:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\r\n")
             writer.writerow(COLUMNS)
-            writer.writerows([escape_cell(cell) for cell in row] for row in self._rows())
+            for row in self._rows():
+                writer.writerow([escape_cell(valid_text(cell)) for cell in row])
 
     def _rows(self) -> Iterator[tuple[str, str, str, str]]:
         for picture in self.pictures:

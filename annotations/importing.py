@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,13 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from annotations.errors import UnknownSource, UnreadableImage
+from annotations.errors import AnnotationError, UnknownSource, UnreadableImage
 from annotations.import_pictures import Picture, PictureReader
 from annotations.import_readings import ReadingWriter
 from annotations.import_report import ImportedPicture, ImportReport
 from annotations.sources import SOURCES
 from annotations.sources.listing import Remark, Skipped, Source, SourceImage
 from annotations.store import Store
+from annotations.texts import valid_text
 from annotations.workspace import Workspace
 
 __all__ = ["ImportReport", "ImportedPicture", "import_source"]
@@ -51,20 +53,32 @@ def import_source(  # noqa: PLR0913 - who and how are two words each, not one re
 
     Raises:
         UnknownSource: If the kind is unknown or nothing of it is there.
-        StoreError: If nothing more can be written (disk full, locked).
+        StoreError: If nothing more can be written (disk full, locked). What was written before is
+            kept, with a report and a log row as far as those can still be written.
     """
     if not reader.strip():
         raise UnknownSource("the reader's name is empty; give the name of who drew the boxes")
     chosen = find_source(kind)
     started = time.perf_counter()
     run = _Import(workspace, store, chosen, reader.strip(), progress)
-    with PictureReader(workspace, store, kind, copy=copy) as pictures:
-        run.load(source)
-        run.import_all(pictures)
+    try:
+        with PictureReader(workspace, store, kind, copy=copy) as pictures:
+            run.load(source)
+            run.import_all(pictures)
+    except BaseException as error:
+        run.stop(error)
+        if run.has_changed:
+            # Each on its own: what stopped the import may stop one of them, too.
+            report = run.report(time.perf_counter() - started)
+            with contextlib.suppress(OSError):
+                report.write_csv(_report_path(workspace, kind))
+            with contextlib.suppress(AnnotationError):
+                run.log(source, report)
+        raise
     report = run.report(time.perf_counter() - started)
     report.write_csv(_report_path(workspace, kind))
     if run.has_changed:
-        store.log.add("import", reader.strip(), str(source), _log_details(report))
+        run.log(source, report)
     return report
 
 
@@ -121,7 +135,7 @@ class _Import:
         """Read and write all pictures, some at a time."""
         batch: list[Picture] = []
         for done, item in enumerate(self.items):
-            if self.progress is not None and self.progress(done, len(self.items), item.name):
+            if self._is_stopped(done, valid_text(item.name)):
                 self.is_cancelled = True
                 break
             try:
@@ -132,16 +146,42 @@ class _Import:
                 self._write(batch)
                 batch = []
         self._write(batch)
-        if self.progress is not None and not self.is_cancelled:
-            self.progress(len(self.items), len(self.items), "")
+        if not self.is_cancelled:
+            self._is_stopped(len(self.items), "")
+
+    def _is_stopped(self, done: int, name: str) -> bool:
+        return self.progress is not None and self.progress(done, len(self.items), name)
 
     def _write(self, batch: Sequence[Picture]) -> None:
-        with self.store.batch():
-            for picture in batch:
-                record, is_new = picture.stored(self.store)
-                where = picture.item.where
-                self.pictures.append(ImportedPicture(where, record.name, is_new=is_new))
-                self.skipped.extend(self.writer.write(picture.item, record))
+        """Store some pictures with what is said about them; all of it counts, or nothing."""
+        before = self.writer.counts()
+        pictures: list[ImportedPicture] = []
+        skipped: list[Skipped] = []
+        try:
+            with self.store.batch():
+                for picture in batch:
+                    record, is_new = picture.stored(self.store)
+                    where = picture.item.where
+                    pictures.append(ImportedPicture(where, record.name, is_new=is_new))
+                    skipped.extend(self.writer.write(picture.item, record))
+        except BaseException:
+            self.writer.set_back(before)
+            raise
+        self.pictures += pictures
+        self.skipped += skipped
+
+    def stop(self, error: BaseException) -> None:
+        """Note why the import ended before its end."""
+        if isinstance(error, KeyboardInterrupt):
+            self.is_cancelled = True
+            return
+        # The text of an unexpected error is for nobody's report.
+        reason = str(error) if isinstance(error, AnnotationError) else type(error).__name__
+        self.remarks.append(f"stopped before the end: {reason}; import again to go on")
+
+    def log(self, source: Path, report: ImportReport) -> None:
+        """One row of the log for the whole import."""
+        self.store.log.add("import", self.reader, valid_text(str(source)), _log_details(report))
 
     def report(self, elapsed_s: float) -> ImportReport:
         """What was done."""
@@ -169,7 +209,7 @@ def _reason(error: Exception) -> str:
 
 def _report_path(workspace: Workspace, kind: str) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    return next(path for path in _names(workspace.exports, f"import-{kind}-{stamp}"))
+    return next(_names(workspace.exports, f"import-{kind}-{stamp}"))
 
 
 def _names(folder: Path, stem: str) -> Iterator[Path]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from annotations.regions import Box
+from annotations.regions import Box, Outline
+from annotations.shapes import Shape
 
 Certainty = Literal["definite", "probable", "possible"]
 ReadingStatus = Literal["new", "draft", "committed", "revised"]
@@ -13,6 +14,7 @@ ReaderKind = Literal["person", "imported", "synthetic"]
 Role = Literal["reader", "auditor", "admin"]
 EditKind = Literal["put", "delete", "no_finding"]
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
+FinalStatus = Literal["done", "failed", "cancelled"]
 
 CERTAINTIES: tuple[Certainty, ...] = ("definite", "probable", "possible")
 
@@ -91,6 +93,12 @@ class Region:
     certainty: Certainty
     box: Box
     note: str = ""
+    shape: Shape | None = None  # where the source drew an outline; ``box`` is its bounding box
+
+    @property
+    def outline(self) -> Outline:
+        """What agreement is measured with: the shape where there is one, else the box."""
+        return self.box if self.shape is None else self.shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.errors import InvalidRegion
+from annotations.shapes import Shape, shape_mask
 
 Mask = NDArray[np.bool_]
 Size = tuple[int, int]
@@ -41,6 +42,9 @@ class Box:
     def area_px(self) -> int:
         """Number of pixels inside."""
         return (self.x_max - self.x_min) * (self.y_max - self.y_min)
+
+
+Outline = Box | Shape
 
 
 def parse_box(corners: Sequence[float], size: Size) -> Box:
@@ -96,4 +100,40 @@ def union_mask(boxes: Sequence[Corners] | Sequence[Box], shape: Size) -> Mask:
         columns = (x_centres >= x_min) & (x_centres < x_max)
         rows = (y_centres >= y_min) & (y_centres < y_max)
         mask |= rows[:, None] & columns[None, :]
+    return mask
+
+
+def shape_box(shape: Shape, size: Size) -> Box:
+    """The smallest whole-pixel box that holds the part of a shape within a picture of ``size``.
+
+    Raises:
+        InvalidRegion: If no pixel's centre of the picture lies inside the shape.
+    """
+    height, width = size
+    if not shape_mask(shape, size).any():
+        extent = ", ".join(f"{value:g}" for value in shape.extent)
+        raise InvalidRegion(
+            f"the {shape.kind} within ({extent}) covers no pixel of the picture of "
+            f"{width} x {height} (width x height)"
+        )
+    x_min, y_min, x_max, y_max = shape.extent
+    return Box(
+        max(math.floor(x_min), 0),
+        max(math.floor(y_min), 0),
+        min(math.ceil(x_max), width),
+        min(math.ceil(y_max), height),
+    )
+
+
+def outline_mask(outlines: Sequence[Outline], size: Size) -> Mask:
+    """True where a pixel's centre lies in at least one box or shape.
+
+    Args:
+        outlines: In the grid's own pixels.
+        size: (H, W) of the grid.
+    """
+    mask = union_mask([one for one in outlines if isinstance(one, Box)], size)
+    for one in outlines:
+        if isinstance(one, Shape):
+            mask |= shape_mask(one, size)
     return mask

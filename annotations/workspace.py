@@ -100,7 +100,8 @@ def create_workspace(
     """The new workspace, its folders for the owner only and its database empty.
 
     Raises:
-        WorkspaceError: If the folder holds anything, the name is empty or a finding stands twice.
+        WorkspaceError: If the folder holds anything or cannot be written, the name is empty or a
+            finding stands twice.
     """
     root = root.expanduser().absolute()
     settings = WorkspaceSettings(
@@ -111,13 +112,19 @@ def create_workspace(
         pseudonymised=synthetic,
     )
     _check_settings(settings, "the new workspace")
-    _make_folders(root)
-    key = secrets.token_bytes(_KEY_BYTES)
-    _write_private(root / _KEY_NAME, key.hex() + "\n")
-    workspace = Workspace(root, settings, key)
-    Store(workspace.database, settings.findings).close()
-    # Last, because its presence makes the folder a workspace.
-    _write_private(workspace.settings_file, _to_toml(settings))
+    try:
+        _make_folders(root)
+        key = secrets.token_bytes(_KEY_BYTES)
+        _write_private(root / _KEY_NAME, key.hex() + "\n")
+        workspace = Workspace(root, settings, key)
+        Store(workspace.database, settings.findings).close()
+        # Last, because its presence makes the folder a workspace.
+        _write_private(workspace.settings_file, _to_toml(settings))
+    except OSError as error:
+        raise WorkspaceError(
+            f"the workspace {root} cannot be made: {_reason(error)}; check the rights and the free "
+            "space, or give another folder"
+        ) from error
     return workspace
 
 
@@ -125,21 +132,50 @@ def open_workspace(root: Path) -> Workspace:
     """The workspace in this folder.
 
     Raises:
-        WorkspaceError: If it is none, its settings cannot be read, its key is gone, or a newer
-            version wrote it.
+        WorkspaceError: If it is none, its settings cannot be read, its key is gone, a folder of it
+            cannot be made, or a newer version wrote it.
     """
     root = root.expanduser().absolute()
     file = root / _SETTINGS_NAME
-    if not file.is_file():
+    if not _is_file(file):
         raise WorkspaceError(
             f"{root} is no workspace (it has no {_SETTINGS_NAME}); make one "
             f"with: launch.py new {root}"
         )
     settings = _read_settings(file)
     key = _read_key(root / _KEY_NAME)
-    for folder in _FOLDERS:
-        (root / folder).mkdir(mode=0o700, exist_ok=True)
+    _restore_folders(root)
     return Workspace(root, settings, key)
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError as error:
+        raise WorkspaceError(
+            f"{file} cannot be looked for: {_reason(error)}; check the rights of its folders"
+        ) from error
+
+
+def _restore_folders(root: Path) -> None:
+    """Make those folders of a workspace that are gone, for instance an emptied cache."""
+    for name in _FOLDERS:
+        folder = root / name
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except FileExistsError:
+            raise WorkspaceError(
+                f"{folder} is a file; expected a folder: move the file away and try again"
+            ) from None
+        except OSError as error:
+            raise WorkspaceError(
+                f"the folder {folder} cannot be made: {_reason(error)}; check the rights of {root} "
+                "and the free space"
+            ) from error
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__
 
 
 def _make_folders(root: Path) -> None:
@@ -147,13 +183,10 @@ def _make_folders(root: Path) -> None:
         raise WorkspaceError(f"{root} is a workspace already; open it, or give another folder")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise WorkspaceError(f"{root} is not empty and no workspace; give a new or an empty folder")
-    try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        root.chmod(0o700)
-        for folder in _FOLDERS:
-            (root / folder).mkdir(mode=0o700)
-    except OSError as error:
-        raise WorkspaceError(f"the workspace {root} cannot be made: {error.strerror}") from error
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root.chmod(0o700)
+    for folder in _FOLDERS:
+        (root / folder).mkdir(mode=0o700)
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
 from pathlib import Path
 from typing import Final
 
 from annotations.errors import ExportRefused
-from annotations.exports.csv import write_csv
+from annotations.exports import coco, csv, dicom_sr, jsonl, voc, yolo
+from annotations.exports.exporter import Exported, Exporter
 from annotations.store import Store
 
-EXPORTERS: Final[dict[str, Callable[[Store, Path], int]]] = {
-    "csv": write_csv,
+__all__ = ["EXPORTERS", "Exported", "Exporter", "export_readings"]
+
+EXPORTERS: Final[dict[str, Exporter]] = {
+    exporter.kind: exporter
+    for exporter in (
+        csv.EXPORTER,
+        jsonl.EXPORTER,
+        coco.EXPORTER,
+        yolo.EXPORTER,
+        voc.EXPORTER,
+        dicom_sr.EXPORTER,
+    )
 }
 
 
-def export_readings(store: Store, kind: str, out: Path) -> int:
-    """Write the readings in the format ``kind`` and say how many rows were written.
+def export_readings(store: Store, kind: str, out: Path) -> Exported:
+    """Write the readings in the format ``kind`` and say how much was written.
+
+    Args:
+        store: Of the workspace.
+        kind: Key of ``EXPORTERS``.
+        out: The file; for a format of many files the folder, which must be new or empty.
 
     Raises:
-        ExportRefused: If the format is unknown or the file cannot be written.
+        ExportRefused: If the format is unknown, there is nothing that it could hold, or the file
+            cannot be written.
     """
     if kind not in EXPORTERS:
-        raise ExportRefused(f"unknown format '{kind}'; known: {', '.join(EXPORTERS)}")
+        close = difflib.get_close_matches(kind.lower(), list(EXPORTERS), n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise ExportRefused(f"unknown format '{kind}'; known: {', '.join(EXPORTERS)}{hint}")
     try:
-        return EXPORTERS[kind](store, out)
+        return EXPORTERS[kind].write(store, out)
     except OSError as error:
         raise ExportRefused(f"cannot write {out}: {error.strerror}; choose another place") from None

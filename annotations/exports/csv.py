@@ -29,19 +29,24 @@ finding            of the region; "No Finding" in the row of a reading without r
 certainty          definite, probable or possible
 x_min ... y_max    integers, original pixels, half-open
 note               free text of the region
+shape              JSON of the polygon or ellipse that a source drew inside the box, or empty
 =================  =============================================================================
 """
 
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from annotations.exports.cells import escape_cell
+from annotations.exports.committed import list_readings
+from annotations.exports.exporter import Exported, Exporter, unfinished_file
 from annotations.findings import NO_FINDING
 from annotations.records import CommittedReading, ImageRecord, Region
+from annotations.shapes import shape_value
 from annotations.store import Store
 
 COLUMNS: Final = (
@@ -70,35 +75,31 @@ COLUMNS: Final = (
     "x_max",
     "y_max",
     "note",
+    "shape",
 )
 
 
-def write_csv(store: Store, path: Path) -> int:
-    """Write all committed readings to ``path`` and return the number of rows (without the header).
-
-    The file appears under its name only when it is complete.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
+def write_csv(store: Store, path: Path) -> Exported:
+    """Write all committed readings to ``path``, one row per region, below a header."""
     n_rows = 0
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
+    with unfinished_file(path) as unfinished, _opened(unfinished) as file:
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow(COLUMNS)
         for row in list_rows(store):
             writer.writerow([escape_cell(value) for value in row])
             n_rows += 1
-    unfinished.replace(path)
-    return n_rows
+    return Exported(n_rows, "rows")
+
+
+def _opened(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8", newline="")
 
 
 def list_rows(store: Store) -> Iterator[tuple[str | int, ...]]:
     """The rows in the order of ``COLUMNS``: by image, reader and commit, numbers as numbers."""
-    read = {reading.image_id for reading in store.readings.committed(blinded_only=False)}
-    for image in store.images.all():
-        if image.image_id in read:
-            readings = store.readings.of_image(image.image_id)
-            for reading in sorted(readings, key=lambda one: (one.reader, one.commit_number)):
-                yield from _rows_of_reading(image, reading)
+    for item in list_readings(store):
+        for reading in item.readings:
+            yield from _rows_of_reading(item.image, reading)
 
 
 def _rows_of_reading(
@@ -124,7 +125,7 @@ def _rows_of_reading(
         int(reading.no_finding),
     )
     if not reading.regions:
-        yield (*shared, "", NO_FINDING if reading.no_finding else "", "", "", "", "", "", "")
+        yield (*shared, "", NO_FINDING if reading.no_finding else "", "", "", "", "", "", "", "")
     for region in reading.regions:
         yield (*shared, *_cells_of_region(region))
 
@@ -136,4 +137,15 @@ def _cells_of_region(region: Region) -> tuple[str | int, ...]:
         region.certainty,
         *region.box.corners,
         region.note,
+        ""
+        if region.shape is None
+        else json.dumps(shape_value(region.shape), separators=(",", ":")),
     )
+
+
+EXPORTER: Final = Exporter(
+    kind="csv",
+    write=write_csv,
+    description="every version of every reading, one row per region; can be imported again",
+    suffix=".csv",
+)

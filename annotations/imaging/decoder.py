@@ -1,21 +1,31 @@
-"""The decoding child: paths come in, radiographs go out, until the pipe is closed."""
+"""The decoding child: questions come in, radiographs or grids go out, until the pipe is closed."""
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import IO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from annotations.errors import UnreadableImage
 from annotations.imaging.files import load_radiograph
-from annotations.imaging.wire import read_block, send_radiograph, send_reason, write_block
+from annotations.imaging.radiograph import Radiograph
+from annotations.imaging.sampling import sample_file
+from annotations.imaging.wire import (
+    Question,
+    receive_question,
+    send_grid,
+    send_radiograph,
+    send_reason,
+    write_block,
+)
 
 
 def main() -> None:
-    """Serve one path after the other; the first argument is the memory limit in bytes."""
+    """Answer one question after the other; the first argument is the memory limit in bytes."""
     output = os.fdopen(os.dup(1), "wb")
     # Decoders print; what they say must not get between the answers.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -24,15 +34,15 @@ def main() -> None:
     write_block(output, b"ready")
     while True:
         try:
-            path = read_block(sys.stdin.buffer)
+            question = receive_question(sys.stdin.buffer)
         except EOFError:
             return
-        _answer(Path(os.fsdecode(path)), output)
+        _answer(question, output)
 
 
-def _answer(path: Path, output: IO[bytes]) -> None:
+def _answer(question: Question, output: IO[bytes]) -> None:
     try:
-        radiograph = load_radiograph(path)
+        answer = _asked(question)
     except UnreadableImage as error:
         send_reason(output, str(error))
     except FileNotFoundError:
@@ -40,7 +50,16 @@ def _answer(path: Path, output: IO[bytes]) -> None:
     except MemoryError:
         send_reason(output, "the file needs more memory than is allowed")
     else:
-        send_radiograph(output, radiograph)
+        if isinstance(answer, Radiograph):
+            send_radiograph(output, answer)
+        else:
+            send_grid(output, answer)
+
+
+def _asked(question: Question) -> Radiograph | NDArray[np.uint8]:
+    if question.sampling is None:
+        return load_radiograph(question.path)
+    return sample_file(question.path, question.sampling, sha256=question.sha256)
 
 
 def _limit_memory(limit_bytes: int) -> None:

@@ -38,8 +38,10 @@ from annotations.imaging.dicom_greys import (
     voi_tables_of,
     windows_of,
 )
+from annotations.imaging.dicom_shrinking import ShrunkValues, shrunken_values
 from annotations.imaging.radiograph import Identity, Radiograph
 from annotations.imaging.raster import MAX_PIXELS
+from annotations.imaging.shrinking import Shrunk, Size
 
 PLAIN_SYNTAXES: Final = frozenset(
     {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless}
@@ -136,6 +138,19 @@ def load_dicom(path: Path) -> Radiograph:
             compressed in a way that is not read. The message quotes no header value that could
             name a patient.
     """
+    return load_shrunk_dicom(path, None).radiograph
+
+
+def load_shrunk_dicom(path: Path, least: Size | None) -> Shrunk:
+    """The same, but JPEG and JPEG 2000 may be decoded at a part of their size.
+
+    Args:
+        path: The file.
+        least: (H, W) below which the picture must not be shrunk; None: not at all.
+
+    Raises:
+        UnreadableImage: As ``load_dicom``.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -144,7 +159,7 @@ def load_dicom(path: Path) -> Radiograph:
             if not has_meta:
                 _name_syntax(header)
             check_kind(header)
-            return _radiograph(header)
+            return _shrunk(header, least)
     except (UnreadableImage, OSError):
         raise
     except RecursionError:
@@ -263,9 +278,24 @@ def _name_syntax(header: Dataset) -> None:
     )
 
 
-def _radiograph(header: Dataset) -> Radiograph:
+def _shrunk(header: Dataset, least: Size | None) -> Shrunk:
+    part = None if least is None else _part_of(header, least)
+    if part is not None:
+        size = (int(header.Rows), int(header.Columns))
+        return Shrunk(_radiograph(header, part.values), size, part.box)
     header.pixel_array_options(decoding_plugin=DECODERS.get(header.file_meta.TransferSyntaxUID, ""))
-    stored = np.asarray(header.pixel_array)
+    return Shrunk.whole(_radiograph(header, np.asarray(header.pixel_array)))
+
+
+def _part_of(header: Dataset, least: Size) -> ShrunkValues | None:
+    try:
+        return shrunken_values(header, least)
+    except (OSError, ValueError, SyntaxError):
+        # What Pillow cannot shrink is decoded whole; if it is damaged, that says so.
+        return None
+
+
+def _radiograph(header: Dataset, stored: NDArray[Any]) -> Radiograph:
     if stored.ndim != 2:
         raise UnreadableImage(f"the picture decodes to shape {stored.shape}; expected (H, W)")
     values = Values.of(header, stored)

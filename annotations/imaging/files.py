@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from annotations.errors import UnreadableImage
-from annotations.imaging.dicom import is_dicom, load_dicom
+from annotations.imaging.dicom import is_dicom, load_shrunk_dicom
 from annotations.imaging.radiograph import Radiograph
-from annotations.imaging.raster import load_raster
+from annotations.imaging.raster import load_shrunk_raster
+from annotations.imaging.shrinking import Shrunk, Size
 
 RASTER_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 DICOM_SUFFIXES: Final = frozenset({".dcm", ".dicom", ".ima"})
@@ -25,8 +26,22 @@ def load_radiograph(path: Path) -> Radiograph:
         FileNotFoundError: If there is no such file.
         UnreadableImage: With the reason, if it is no radiograph that can be read.
     """
+    return load_shrunk(path, None).radiograph
+
+
+def load_shrunk(path: Path, least: Size | None) -> Shrunk:
+    """The same, with fewer pixels where the decoder can leave some out.
+
+    Args:
+        path: The file.
+        least: (H, W) below which the picture must not be shrunk; None: not at all.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UnreadableImage: As ``load_radiograph``.
+    """
     try:
-        return _load(path)
+        return _load(path, least)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -34,14 +49,14 @@ def load_radiograph(path: Path) -> Radiograph:
         raise UnreadableImage(f"the file cannot be opened ({reason}); check its rights") from None
 
 
-def _load(path: Path) -> Radiograph:
+def _load(path: Path, least: Size | None) -> Shrunk:
     if path.is_dir():
         raise UnreadableImage("this is a folder; give one file")
     if path.stat().st_size == 0:
         raise UnreadableImage("the file is empty; copy it again from its source")
     if is_dicom(path) or path.suffix.lower() in DICOM_SUFFIXES:
-        return load_dicom(path)
-    return load_raster(path)
+        return load_shrunk_dicom(path, least)
+    return load_shrunk_raster(path, least)
 
 
 def is_image_file(path: Path) -> bool:
@@ -53,7 +68,10 @@ def is_image_file(path: Path) -> bool:
     if suffix in RASTER_SUFFIXES | DICOM_SUFFIXES:
         return True
     is_bare = suffix == "" or suffix[1:].isdigit()
-    return is_bare and path.is_file() and is_dicom(path)
+    try:
+        return is_bare and is_dicom(path)
+    except OSError:
+        return False
 
 
 def file_sha256(path: Path) -> str:

@@ -8,18 +8,29 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Final, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from annotations.errors import UnreadableImage
 from annotations.imaging.radiograph import Radiograph
-from annotations.imaging.wire import read_block, receive_radiograph, write_block
+from annotations.imaging.sampling import Sampling
+from annotations.imaging.wire import (
+    Question,
+    read_block,
+    receive_grid,
+    receive_radiograph,
+    send_question,
+)
 
 PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent.parent
 TIME_LIMIT_S: Final = 30.0
 START_LIMIT_S: Final = 120.0
 MEMORY_LIMIT_BYTES: Final = 4 * 1024**3
+T = TypeVar("T")
 
 
 class IsolatedLoader:
@@ -46,12 +57,7 @@ class IsolatedLoader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -67,15 +73,28 @@ class IsolatedLoader:
             UnreadableImage: With the reason; also when decoding took too long, needed too much
                 memory or ended the child.
         """
-        if not path.exists():
-            raise FileNotFoundError(errno.ENOENT, "no such file", str(path))
+        return self._ask(Question(path.absolute()), receive_radiograph)
+
+    def sample(self, path: Path, sampling: Sampling, *, sha256: str = "") -> NDArray[np.uint8]:
+        """The picture of this file on a grid, (h, w), as ``sample_file`` makes it.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            UnreadableImage: As ``load``; also when the file is not the expected one.
+        """
+        # Not resolved: a link's own name tells what it is.
+        return self._ask(Question(path.absolute(), sampling, sha256), receive_grid)
+
+    def _ask(self, question: Question, receive: Callable[[IO[bytes]], T]) -> T:
+        if not question.path.exists():
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(question.path))
         with self._lock:
             # A child that waited may have been ended by something else than this file.
             attempts_left = 1 if self._child is None else 2
             while True:
                 attempts_left -= 1
                 try:
-                    return self._decode(path)
+                    return self._decode(question, receive)
                 except _ChildLostError:
                     if attempts_left == 0:
                         raise UnreadableImage(
@@ -83,20 +102,20 @@ class IsolatedLoader:
                             " allowed)"
                         ) from None
 
-    def _decode(self, path: Path) -> Radiograph:
+    def _decode(self, question: Question, receive: Callable[[IO[bytes]], T]) -> T:
         child = self._running_child()
         limit = _TimeLimit(child, self._time_limit_s)
         is_answered = False
         try:
             with limit:
-                _send(child, path)
+                _send(child, question)
                 try:
-                    radiograph = _receive(child)
+                    answer = _receive(child, receive)
                 except UnreadableImage:
                     is_answered = True
                     raise
                 is_answered = True
-                return radiograph
+                return answer
         except (EOFError, OSError):
             if limit.is_over:
                 raise UnreadableImage(
@@ -156,12 +175,7 @@ class _TimeLimit:
     def __enter__(self) -> None:
         self._timer.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         # A timer that fires right now must have done so before anyone asks is_over.
         self._timer.join()
@@ -197,17 +211,16 @@ def _read_greeting(child: subprocess.Popen[bytes]) -> None:
     read_block(child.stdout)
 
 
-def _send(child: subprocess.Popen[bytes], path: Path) -> None:
+def _send(child: subprocess.Popen[bytes], question: Question) -> None:
     if child.stdin is None:
         raise EOFError
-    # Not resolved: a link's own name tells what it is.
-    write_block(child.stdin, os.fsencode(path.absolute()))
+    send_question(child.stdin, question)
 
 
-def _receive(child: subprocess.Popen[bytes]) -> Radiograph:
+def _receive(child: subprocess.Popen[bytes], receive: Callable[[IO[bytes]], T]) -> T:
     if child.stdout is None:
         raise EOFError
-    return receive_radiograph(child.stdout)
+    return receive(child.stdout)
 
 
 def _close_quietly(pipe: IO[bytes]) -> None:

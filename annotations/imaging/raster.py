@@ -13,6 +13,7 @@ from PIL.ImageFile import ImageFile
 
 from annotations.errors import UnreadableImage
 from annotations.imaging.radiograph import Photometric, Pixels, Radiograph
+from annotations.imaging.shrinking import Shrunk, Size, shrink_for
 
 MAX_PIXELS: Final = 64_000_000
 GREY_MODES: Final = frozenset({"L", "I;16", "I;16B", "I;16L", "I", "1"})
@@ -26,6 +27,8 @@ TIFF_BITS_PER_SAMPLE: Final = 258
 TIFF_PHOTOMETRIC: Final = 262
 TIFF_SAMPLE_FORMAT: Final = 339
 WHITE_IS_ZERO: Final = 0
+EXIF_ORIENTATION: Final = 274
+UPRIGHT: Final = 1
 SIGNED: Final = 2
 
 
@@ -35,6 +38,19 @@ def load_raster(path: Path) -> Radiograph:
     Raises:
         UnreadableImage: If it is damaged, too large, in colour, of several pages, or of a kind
             that cannot be read without loss.
+    """
+    return load_shrunk_raster(path, None).radiograph
+
+
+def load_shrunk_raster(path: Path, least: Size | None) -> Shrunk:
+    """The same, but a JPEG may be decoded at a part of its size.
+
+    Args:
+        path: The file.
+        least: (H, W) below which it must not be shrunk; None: not at all.
+
+    Raises:
+        UnreadableImage: As ``load_raster``.
     """
     try:
         with warnings.catch_warnings():
@@ -46,7 +62,7 @@ def load_raster(path: Path) -> Radiograph:
                 path.open("rb") as file,
                 Image.open(file, formats=["PNG", "JPEG", "TIFF"]) as image,
             ):
-                return _radiograph(image)
+                return _shrunk(image, least)
     except (UnreadableImage, FileNotFoundError):
         raise
     except UnidentifiedImageError:
@@ -62,10 +78,24 @@ def load_raster(path: Path) -> Radiograph:
         ) from None
 
 
-def _radiograph(image: ImageFile) -> Radiograph:
+def _shrunk(image: ImageFile, least: Size | None) -> Shrunk:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise UnreadableImage(_too_large(f"{width} x {height} pixels"))
+    shrink = shrink_for((height, width), least)
+    if shrink == 1 or image.format != "JPEG" or not _is_upright(image):
+        return Shrunk.whole(_radiograph(image))
+    image.draft(None, (width // shrink, height // shrink))
+    box = (0.0, 0.0, width / shrink, height / shrink)
+    return Shrunk(_radiograph(image), (height, width), box)
+
+
+def _is_upright(image: ImageFile) -> bool:
+    """The last column of a shrunken picture may stand for few pixels; turned, it is the first."""
+    return bool(image.getexif().get(EXIF_ORIENTATION, UPRIGHT) == UPRIGHT)
+
+
+def _radiograph(image: ImageFile) -> Radiograph:
     n_frames = getattr(image, "n_frames", 1)
     if n_frames > 1:
         raise UnreadableImage(f"the file holds {n_frames} pictures; give one picture per file")

@@ -1,18 +1,21 @@
-"""How a radiograph travels from the decoding child to its parent: JSON and raw bytes, no pickle."""
+"""What travels between the decoding child and its parent: JSON and raw bytes, no pickle."""
 
 from __future__ import annotations
 
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from annotations.errors import UnreadableImage
 from annotations.imaging.radiograph import Identity, LookupTable, Radiograph, Window
 from annotations.imaging.raster import MAX_PIXELS
+from annotations.imaging.sampling import Sampling
 
 HEADER: Final = struct.Struct("<Q")
 # A child that a file took over must not fill the parent's memory.
@@ -44,6 +47,66 @@ def _exactly(pipe: IO[bytes], length: int) -> bytes:
     if len(content) != length:
         raise EOFError
     return content
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the child is asked: a file's radiograph, or its picture on a grid.
+
+    Attributes:
+        path: As the system spells it, also where it is no text.
+        sampling: None: the radiograph.
+        sha256: That the file must have when it is sampled; "" for any.
+    """
+
+    path: Path
+    sampling: Sampling | None = None
+    sha256: str = ""
+
+
+def send_question(pipe: IO[bytes], question: Question) -> None:
+    """Ask the child."""
+    sampling = question.sampling
+    facts = {
+        "path": str(question.path),
+        "sampling": None if sampling is None else sampling.to_dict(),
+        "sha256": question.sha256,
+    }
+    # JSON escapes what in a path is no text, and gives the same back.
+    write_block(pipe, json.dumps(facts).encode())
+
+
+def receive_question(pipe: IO[bytes]) -> Question:
+    """The parent's question.
+
+    Raises:
+        EOFError: If there will be none.
+    """
+    facts = json.loads(read_block(pipe))
+    sampling = None if facts["sampling"] is None else Sampling.from_dict(facts["sampling"])
+    return Question(Path(facts["path"]), sampling, facts["sha256"])
+
+
+def send_grid(pipe: IO[bytes], grid: NDArray[np.uint8]) -> None:
+    """Send a picture on a grid, (h, w)."""
+    write_block(pipe, json.dumps({"shape": grid.shape}).encode())
+    write_block(pipe, np.ascontiguousarray(grid).reshape(-1).data)
+
+
+def receive_grid(pipe: IO[bytes]) -> NDArray[np.uint8]:
+    """The picture on a grid that the other side sends.
+
+    Raises:
+        UnreadableImage: With the reason that it sends instead.
+        EOFError: If it ended, or sends nonsense.
+    """
+    try:
+        facts = json.loads(read_block(pipe))
+        if "reason" in facts:
+            raise UnreadableImage(str(facts["reason"]))
+        return np.frombuffer(read_block(pipe), dtype=np.uint8).reshape(facts["shape"])
+    except (ValueError, LookupError, TypeError):
+        raise EOFError from None
 
 
 def send_reason(pipe: IO[bytes], reason: str) -> None:

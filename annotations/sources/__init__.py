@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from annotations.sources import (
+    chestx_det,
+    chexlocalize,
     coco,
     csv_export,
     dicom,
@@ -24,6 +26,8 @@ SOURCES: Final[dict[str, Source]] = {
         nih_chestxray14.SOURCE,
         vindr_cxr.SOURCE,
         coco.SOURCE,
+        chexlocalize.SOURCE,
+        chestx_det.SOURCE,
         csv_export.SOURCE,
     )
 }

@@ -61,10 +61,7 @@ class BoxRows:
     def contradictions(self, picture: str) -> list[Skipped]:
         """The "No finding" rows of readers who also drew a box on the picture."""
         return [
-            Skipped(
-                draft.no_finding_at,
-                f"'No finding' beside {len(draft.boxes)} boxes of the same reader; the boxes count",
-            )
+            contradiction(draft.no_finding_at, len(draft.boxes))
             for draft in self.pictures.get(picture, {}).values()
             if draft.no_finding_at and draft.boxes
         ]
@@ -99,18 +96,22 @@ def gather_rows(
 def match_pictures(
     rows: BoxRows,
     root: Path,
-    table: str,
+    tables: Sequence[Path],
     patient_of: Callable[[str], str | None] = lambda _: None,
+    *,
+    said: Sequence[Path] = (),
 ) -> Iterator[SourceItem]:
     """The pictures below a folder with their readings: those of the table first, then the others.
 
     Args:
         rows: Rows by the picture's name without suffix.
         root: Folder in which the pictures lie anywhere.
-        table: Name of the table, for messages.
+        tables: The files that the rows come from.
         patient_of: The patient that a file name tells, where it does.
+        said: Other files that the report speaks of already.
     """
-    pictures = index_pictures(root)
+    table = ", ".join(path.name for path in tables)
+    pictures = index_pictures(root, [*tables, *said])
     yield from pictures.remarks()
     for key in rows.pictures:
         if pictures.find(key) is None:
@@ -129,6 +130,13 @@ def match_pictures(
                 patient=patient_of(path.name),
                 readings=rows.readings(key),
             )
+
+
+def contradiction(where: str, n_boxes: int) -> Skipped:
+    """The entry for a "No finding" that stands beside boxes."""
+    return Skipped(
+        where, f"'No finding' beside {n_boxes} boxes of the same reader; the boxes count"
+    )
 
 
 def is_no_finding(term: str) -> bool:

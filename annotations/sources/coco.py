@@ -1,20 +1,23 @@
-"""COCO object detection: boxes ``[x, y, width, height]`` with categories.
+"""COCO object detection: boxes ``[x, y, width, height]`` with categories, and polygons.
 
-The source is one JSON file or a folder with one or more (Roboflow writes one per split); a picture
-is looked for at ``file_name`` beside its JSON, then by name anywhere below.
+A region whose ``segmentation`` is made of polygons keeps them as its outline (a rectangle is just
+its box); of a run-length encoded one the box is kept, and the report says so. The source is one
+JSON file or a folder with one or more (Roboflow writes one per split); a picture is looked for at
+``file_name`` beside its JSON, then by name anywhere below.
 """
 
 from __future__ import annotations
 
 import json
-import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from annotations.errors import UnknownSource
-from annotations.sources.boxes import corners_of, is_no_finding
+from annotations.sources.coco_annotations import Entry, id_key, parse_annotation, with_outline
+from annotations.sources.coco_readings import OwnFile
 from annotations.sources.listing import (
     PictureIndex,
     Remark,
@@ -36,6 +39,8 @@ from annotations.sources.tables import RowError, read_text
 from annotations.sources.vindr_cxr import ALIASES as VINDR_ALIASES
 
 PARTS: Final = ("images", "annotations", "categories")
+TWICE: Final = "picture is listed twice; import each JSON file on its own, with --reader"
+OWN_PARTS: Final = ("earlier_annotations", "readings")  # of our own export
 ALIASES: Final[Mapping[str, str]] = {
     **NIH_ALIASES,
     **VINDR_ALIASES,
@@ -46,17 +51,17 @@ ALIASES: Final[Mapping[str, str]] = {
     "support device": "Support Devices",
 }
 
-Entry = Mapping[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class CocoFile:
-    """One JSON file, checked to hold the three lists."""
+    """One JSON file, checked to hold the three lists; ours holds two more."""
 
     path: Path
     images: list[Any]
     annotations: list[Any]
     categories: list[Any]
+    earlier: list[Any] = field(default_factory=list)
+    readings: list[Any] | None = None
 
 
 def load_coco(source: Path) -> Iterator[SourceItem]:
@@ -72,7 +77,8 @@ def load_coco(source: Path) -> Iterator[SourceItem]:
         files, remarks = _find_coco(source)
         yield from remarks
     root = source if source.is_dir() else source.parent
-    pictures = index_pictures(root)
+    looked_at = [source] if source.is_file() else [one for one in walk_files(root) if _is_json(one)]
+    pictures = index_pictures(root, looked_at)
     yield from pictures.remarks()
     used: set[Path] = set()
     for file in files:
@@ -80,16 +86,14 @@ def load_coco(source: Path) -> Iterator[SourceItem]:
             if not isinstance(item, SourceImage):
                 yield item
             elif item.path in used:
-                yield Skipped(
-                    item.where,
-                    "picture is listed twice; import each JSON file on its own, with --reader",
-                )
+                yield Skipped(item.where, TWICE)
             else:
                 used.add(item.path)
                 yield item
-    for path in pictures.by_key.values():
-        if path not in used:
-            yield _image(path, relative_name(path, root))
+    # An export of ours lists all that it is about.
+    if all(file.readings is None for file in files):
+        others = (path for path in pictures.by_key.values() if path not in used)
+        yield from (_image(path, relative_name(path, root)) for path in others)
 
 
 def parse_coco(path: Path) -> CocoFile:
@@ -111,14 +115,22 @@ def parse_coco(path: Path) -> CocoFile:
         raise UnknownSource(
             f"{path.name} has no list {', '.join(missing)}; expected COCO with {', '.join(PARTS)}"
         )
-    return CocoFile(path, *(content[part] for part in PARTS))
+    file = CocoFile(path, *(content[part] for part in PARTS))
+    earlier, readings = (content.get(part) for part in OWN_PARTS)
+    if isinstance(earlier, list) and isinstance(readings, list):
+        return replace(file, earlier=earlier, readings=readings)
+    return file
+
+
+def _is_json(path: Path) -> bool:
+    return path.suffix.lower() == ".json" and not path.name.startswith(".")
 
 
 def _find_coco(root: Path) -> tuple[list[CocoFile], list[Remark]]:
     files: list[CocoFile] = []
     remarks: list[Remark] = []
     for path in walk_files(root):
-        if path.suffix.lower() == ".json" and not path.name.startswith("."):
+        if _is_json(path):
             try:
                 files.append(parse_coco(path))
             except UnknownSource as error:
@@ -132,28 +144,51 @@ def _find_coco(root: Path) -> tuple[list[CocoFile], list[Remark]]:
 def _load_file(file: CocoFile, pictures: PictureIndex) -> Iterator[SourceItem]:
     name = file.path.name
     names = {
-        _key(entry.get("id")): str(entry.get("name", ""))
+        id_key(entry.get("id")): str(entry.get("name", ""))
         for entry in file.categories
         if isinstance(entry, dict)
     }
-    known = {_key(entry.get("id")) for entry in file.images if isinstance(entry, dict)}
-    boxes: dict[str, list[SourceBox]] = {}
-    nothing: set[str] = set()
+    if file.readings is not None:
+        regions = [*file.annotations, *file.earlier]
+        yield from OwnFile(file.path, file.images, regions, file.readings, names).load()
+        return
+    said = _Said({}, set())
+    yield from _gather(file, names, said)
+    for position, entry in enumerate(file.images, start=1):
+        yield _parse_image(entry, f"{name}, image {position}", file, pictures, said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the annotations say, by image id."""
+
+    boxes: dict[str, list[SourceBox]]
+    nothing: set[str]  # images with an annotation of the category "No Finding"
+
+
+def _gather(file: CocoFile, names: Mapping[str, str], said: _Said) -> Iterator[SourceItem]:
+    """Fill ``said`` and give what could not be used."""
+    known = {id_key(entry.get("id")) for entry in file.images if isinstance(entry, dict)}
+    lost: Counter[str] = Counter()
     for position, entry in enumerate(file.annotations, start=1):
-        where = f"{name}, annotation {position}"
+        where = f"{file.path.name}, annotation {position}"
         try:
-            box = _parse_box(entry, names, where)
-            if _key(entry.get("image_id")) not in known:
+            box = parse_annotation(entry, names, where)
+            if id_key(entry.get("image_id")) not in known:
                 raise RowError(f"image_id {entry.get('image_id')!r} is not among the images")
         except RowError as error:
             yield Skipped(where, str(error))
             continue
+        key = id_key(entry["image_id"])
         if box is None:
-            nothing.add(_key(entry["image_id"]))
+            said.nothing.add(key)
         else:
-            boxes.setdefault(_key(entry["image_id"]), []).append(box)
-    for position, entry in enumerate(file.images, start=1):
-        yield _parse_image(entry, f"{name}, image {position}", file, pictures, (boxes, nothing))
+            outlined, reason = with_outline(box, entry)
+            lost.update([reason] if reason else [])
+            said.boxes.setdefault(key, []).append(outlined)
+    for reason, count in lost.items():
+        many = "outline" if count == 1 else "outlines"
+        yield Remark(f"{count:,} {many} in {file.path.name} not used, only the box: {reason}")
 
 
 def _parse_image(
@@ -161,19 +196,18 @@ def _parse_image(
     where: str,
     file: CocoFile,
     pictures: PictureIndex,
-    said: tuple[dict[str, list[SourceBox]], set[str]],
+    said: _Said,
 ) -> SourceItem:
     if not isinstance(entry, dict) or not isinstance(entry.get("file_name"), str):
         return Skipped(where, "no file_name; expected an object with id and file_name")
     path = _find_picture(file.path.parent, entry["file_name"], pictures)
     if path is None:
         return absent_picture(where, entry["file_name"], file.path.name)
-    boxes, nothing = said
-    key = _key(entry.get("id"))
-    found = tuple(boxes.get(key, ()))
+    key = id_key(entry.get("id"))
+    found = tuple(said.boxes.get(key, ()))
     readings = (
         (SourceReading(boxes=found, no_finding=not found, where=where),)
-        if found or key in nothing
+        if found or key in said.nothing
         else ()
     )
     return _image(path, where, readings, _size_of(entry))
@@ -205,30 +239,6 @@ def _find_picture(folder: Path, file_name: str, pictures: PictureIndex) -> Path 
     return pictures.find(file_name)
 
 
-def _parse_box(entry: object, names: Mapping[str, str], where: str) -> SourceBox | None:
-    """The box of one annotation; None for one of a category "No Finding"."""
-    if not isinstance(entry, dict):
-        raise RowError("not an object; expected image_id, category_id and bbox")
-    term = names.get(_key(entry.get("category_id")), "")
-    if not term:
-        raise RowError(f"category_id {entry.get('category_id')!r} is not among the categories")
-    if is_no_finding(term):
-        return None
-    values = entry.get("bbox")
-    if not isinstance(values, list) or len(values) != 4 or not all(_is_number(v) for v in values):
-        raise RowError(f"bbox {values!r} is not [x, y, width, height]")
-    return SourceBox(term, corners_of([float(value) for value in values]), where=where)
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
 def _size_of(entry: Entry) -> tuple[int, int] | None:
     height, width = entry.get("height"), entry.get("width")
     if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
@@ -236,14 +246,9 @@ def _size_of(entry: Entry) -> tuple[int, int] | None:
     return None
 
 
-def _key(value: object) -> str:
-    """Ids are numbers in most files and strings in some; 1, 1.0 and "1" mean the same image."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
 SOURCE: Final = Source(
     kind="coco",
     load=load_coco,
     aliases=ALIASES,
-    description="COCO boxes: a JSON file with images, annotations and categories, and its pictures",
+    description="COCO boxes and polygons: a JSON file and the pictures that it names",
 )

@@ -7,17 +7,19 @@ its pictures. Every reading that comes in this way is marked as imported.
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from annotations.errors import UnknownSource
+from annotations.errors import InvalidRegion, UnknownSource
 from annotations.exports.cells import unescape_cell
 from annotations.findings import NO_FINDING
+from annotations.imaging import file_sha256
 from annotations.records import CERTAINTIES, Certainty, ReaderKind
-from annotations.sources.boxes import is_no_finding
+from annotations.shapes import Shape, parse_shape
+from annotations.sources.boxes import contradiction, is_no_finding
 from annotations.sources.listing import (
     Skipped,
     Source,
@@ -48,7 +50,7 @@ class ReadingRows:
     kind: ReaderKind
     blinded: bool
     boxes: list[SourceBox] = field(default_factory=list)
-    no_finding: bool = False
+    no_finding_at: str = ""
 
 
 @dataclass(slots=True)
@@ -79,7 +81,15 @@ def load_csv_export(source: Path) -> Iterator[SourceItem]:
             yield Skipped(row.where, str(error))
     finder = PictureFinder(source.parent)
     for picture in pictures.values():
+        yield from _contradictions(picture)
         yield _image(picture, finder, source.name)
+
+
+def _contradictions(picture: PictureRows) -> Iterator[Skipped]:
+    """The "No Finding" rows of readings that also have a region."""
+    for rows in picture.readings.values():
+        if rows.no_finding_at and rows.boxes:
+            yield contradiction(rows.no_finding_at, len(rows.boxes))
 
 
 def _add_row(pictures: dict[tuple[str, str], PictureRows], row: Row) -> None:
@@ -94,7 +104,7 @@ def _add_row(pictures: dict[tuple[str, str], PictureRows], row: Row) -> None:
     if box is not None:
         reading.boxes.append(box)
     else:
-        reading.no_finding = True
+        reading.no_finding_at = row.where
 
 
 def cell(row: Row, column: str) -> str:
@@ -127,8 +137,11 @@ def _parse_flag(row: Row, column: str, *, default: bool) -> bool:
 def _parse_box(row: Row) -> SourceBox | None:
     """The region of the row; None when the row says "No Finding"."""
     finding = cell(row, "finding")
-    if is_no_finding(finding) or _parse_flag(row, "no_finding", default=False):
+    says_nothing = _parse_flag(row, "no_finding", default=False)
+    if is_no_finding(finding) or (says_nothing and not finding.strip()):
         return None
+    if says_nothing:
+        raise RowError(f"no_finding is 1 beside the finding '{finding}'; expected one of the two")
     if not finding.strip():
         raise RowError(f"column 'finding' is empty; expected a finding or {NO_FINDING}")
     certainty = _parse_certainty(row.text("certainty") or "definite")
@@ -140,7 +153,17 @@ def _parse_box(row: Row) -> SourceBox | None:
         where=row.where,
         note=cell(row, "note"),
         region_id=cell(row, "region_id"),
+        shape=_parse_shape(row.text("shape")),
     )
+
+
+def _parse_shape(text: str) -> Shape | None:
+    try:
+        return parse_shape(json.loads(text)) if text else None
+    except (ValueError, RecursionError):
+        raise RowError(f"column 'shape' holds '{text[:80]}'; expected JSON or nothing") from None
+    except InvalidRegion as error:
+        raise RowError(f"column 'shape': {error}") from None
 
 
 def _parse_certainty(text: str) -> Certainty:
@@ -171,12 +194,7 @@ class PictureFinder:
         # The path may have been written on another system.
         name = path_text.replace("\\", "/").rsplit("/", 1)[-1]
         same = self.by_name.get(name, [])
-        return next((found for found in same if not sha256 or _sha256(found) == sha256), None)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return next((found for found in same if not sha256 or file_sha256(found) == sha256), None)
 
 
 def _image(picture: PictureRows, finder: PictureFinder, table: str) -> SourceItem:
@@ -211,7 +229,7 @@ def _readings(picture: PictureRows) -> Iterator[SourceReading]:
         yield SourceReading(
             reader=reader,
             boxes=tuple(rows.boxes),
-            no_finding=rows.no_finding and not rows.boxes,
+            no_finding=bool(rows.no_finding_at) and not rows.boxes,
             kind=rows.kind,
             blinded=rows.blinded,
             where=rows.first.where,

@@ -14,7 +14,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from annotations.errors import UnknownSource
-from annotations.imaging.files import DICOM_SUFFIXES
+from annotations.imaging.files import RASTER_SUFFIXES
 from annotations.sources.listing import (
     DICOMDIR,
     Remark,
@@ -23,8 +23,6 @@ from annotations.sources.listing import (
     SourceImage,
     SourceItem,
     check_exists,
-    has_dicom_magic,
-    has_no_suffix,
     list_images,
     relative_name,
     walk_files,
@@ -32,6 +30,9 @@ from annotations.sources.listing import (
 
 _TAGS: Final = ["StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "InstanceNumber"]
 _MAX_DICOMDIR_BYTES: Final = 256_000_000
+_UNREADABLE_LIST: Final = (
+    "is no readable DICOMDIR: files that it lists and that are missing are not named; copy it again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def load_dicom(source: Path) -> Iterator[SourceItem]:
             itself (only what it lists), or one file.
 
     Raises:
-        UnknownSource: If no DICOM file is there, or the DICOMDIR is damaged.
+        UnknownSource: If no DICOM file is there, or the DICOMDIR that was given is damaged.
     """
     source = check_exists(source)
     root = source if source.is_dir() else source.parent
@@ -70,28 +71,30 @@ def load_dicom(source: Path) -> Iterator[SourceItem]:
 
 
 def _list_files(source: Path) -> Iterator[Path | Skipped | Remark]:
-    if source.is_file():
-        if source.name.upper() == DICOMDIR:
-            yield from files_of_dicomdir(source)
-        else:
-            yield source
-        return
+    if source.is_dir():
+        yield from _list_folder(source)
+    elif source.name.upper() == DICOMDIR:
+        yield from files_of_dicomdir(source)
+    else:
+        yield source
+
+
+def _list_folder(folder: Path) -> Iterator[Path | Skipped | Remark]:
     n_others = 0
-    for entry in list_images(source):
-        if isinstance(entry, Path) and not _is_dicom_name(entry):
+    for entry in list_images(folder):
+        if isinstance(entry, Path) and entry.suffix.lower() in RASTER_SUFFIXES:
             n_others += 1
         else:
             yield entry
     if n_others:
         pictures = "picture that is" if n_others == 1 else "pictures that are"
         yield Remark(f"{n_others:,} {pictures} no DICOM left alone; use 'folder' for such files")
-    for path in walk_files(source):
+    for path in walk_files(folder):
         if path.name.upper() == DICOMDIR:
-            yield from files_of_dicomdir(path)
-
-
-def _is_dicom_name(path: Path) -> bool:
-    return path.suffix.lower() in DICOM_SUFFIXES or (has_no_suffix(path) and has_dicom_magic(path))
+            try:
+                yield from files_of_dicomdir(path)
+            except UnknownSource:
+                yield Skipped(relative_name(path, folder), _UNREADABLE_LIST)
 
 
 def files_of_dicomdir(path: Path) -> Iterator[Path | Skipped | Remark]:
@@ -101,21 +104,17 @@ def files_of_dicomdir(path: Path) -> Iterator[Path | Skipped | Remark]:
         UnknownSource: If it cannot be read as a DICOMDIR.
     """
     n_others = 0
-    for number, record in enumerate(_records(path), start=1):
-        file_id = record.get("ReferencedFileID")
-        if not file_id:
+    for number, entry in enumerate(_listed(path), start=1):
+        if not entry.parts:
             continue
-        if record.get("DirectoryRecordType") != "IMAGE":
+        if entry.kind != "IMAGE":
             n_others += 1
             continue
-        parts = (
-            [str(part) for part in file_id] if isinstance(file_id, MultiValue) else [str(file_id)]
-        )
-        where = f"{path.name}, record {number}"
-        found = _find_below(path.parent, parts)
+        found = _find_below(path.parent, entry.parts)
         if found is None:
             yield Skipped(
-                where, f"file {'/'.join(parts)} is absent or outside the DICOMDIR's folder"
+                f"{path.name}, record {number}",
+                f"file {'/'.join(entry.parts)} is absent or outside the DICOMDIR's folder",
             )
         else:
             yield found
@@ -123,21 +122,35 @@ def files_of_dicomdir(path: Path) -> Iterator[Path | Skipped | Remark]:
         yield Remark(f"{n_others:,} objects of {path.name} that are no pictures left alone")
 
 
-def _records(path: Path) -> list[pydicom.Dataset]:
-    reason = "it lists no records"
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """One record of a DICOMDIR: its type, and where the file that it names lies."""
+
+    kind: str
+    parts: list[str]
+
+
+def _listed(path: Path) -> list[_Listed]:
+    """Every record; the message of a refusal holds no value of the file, which names patients."""
+    reason = "it is deflated, which is refused"
     try:
         if path.stat().st_size > _MAX_DICOMDIR_BYTES:
             raise UnknownSource(f"{path} is larger than {_MAX_DICOMDIR_BYTES:,} bytes")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if read_file_meta_info(path).get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-                return list(pydicom.dcmread(path).DirectoryRecordSequence)
-            reason = "it is deflated, which is refused"
+                return [_entry(record) for record in pydicom.dcmread(path).DirectoryRecordSequence]
     except UnknownSource:
         raise
-    except Exception as error:  # noqa: BLE001 - a damaged file raises almost anything; reason kept
-        reason = f"{type(error).__name__}: {error}"
+    except Exception as error:  # noqa: BLE001 - a damaged file raises almost anything; its type is kept
+        reason = type(error).__name__
     raise UnknownSource(f"{path} is no readable DICOMDIR ({reason}); give the folder of the files")
+
+
+def _entry(record: pydicom.Dataset) -> _Listed:
+    file_id = record.get("ReferencedFileID") or []
+    parts = file_id if isinstance(file_id, MultiValue | list) else [file_id]
+    return _Listed(str(record.get("DirectoryRecordType", "")), [str(part) for part in parts])
 
 
 def _find_below(folder: Path, parts: list[str]) -> Path | None:

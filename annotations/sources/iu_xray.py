@@ -70,7 +70,8 @@ def load_iu_xray(source: Path) -> Iterator[SourceItem]:
     except UnknownSource:
         reports_table = None
     if reports_table is not None and projections is not None:
-        yield from _load(root, projections, _reports_of_table(reports_table))
+        tables = [projections, reports_table]
+        yield from _load(root, projections, _reports_of_table(reports_table), tables)
         return
     xml_reports = find_reports(root)
     if not xml_reports:
@@ -78,11 +79,15 @@ def load_iu_xray(source: Path) -> Iterator[SourceItem]:
             f"neither {REPORTS} with {PROJECTIONS} (Kaggle) nor XML reports (NLM release) in "
             f"{root}; give the folder that holds them"
         )
-    yield from _load(root, projections, _reports_of_release(xml_reports))
+    read = [*xml_reports, *([projections] if projections else [])]
+    yield from _load(root, projections, _reports_of_release(xml_reports), read)
 
 
 def _load(
-    root: Path, projections: Path | None, found_reports: Iterator[Report | Skipped]
+    root: Path,
+    projections: Path | None,
+    found_reports: Iterator[Report | Skipped],
+    read: list[Path],
 ) -> Iterator[SourceItem]:
     reports: dict[str, Report] = {}
     for report in found_reports:
@@ -101,7 +106,7 @@ def _load(
     yield _split_remark(split, len(chosen), projections)
     listed_in = PROJECTIONS if projections is not None else "the XML reports"
     choice = Choice(chosen, split, listed_in, root, knows_views=projections is not None)
-    yield from _match(pictures, reports, index_pictures(root), choice)
+    yield from _match(pictures, reports, index_pictures(root, read), choice)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,9 +55,13 @@ def parse_report(path: Path) -> Report:
     """What one XML report says.
 
     Raises:
-        RowError: If it is no report; the message says what is missing.
+        RowError: If it cannot be read or is no report; the message says what is missing.
     """
-    data = path.read_bytes()
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)  # whatever the file's size says
+    except OSError as error:
+        raise RowError(f"cannot be read: {error.strerror}; check the file") from None
     if len(data) > _MAX_BYTES or b"<!ENTITY" in data:
         raise RowError(f"larger than {_MAX_BYTES:,} bytes or with entities; not a report")
     try:
@@ -92,8 +96,11 @@ def _picture_names(root: ET.Element) -> Iterator[str]:
 
 
 def _is_report(path: Path) -> bool:
-    with path.open("rb") as file:
-        return _ROOT in file.read(2048)
+    try:
+        with path.open("rb") as file:
+            return _ROOT in file.read(2048)
+    except OSError:
+        return True  # parse_report says why it cannot be read
 
 
 def _order(path: Path) -> tuple[int, str]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from annotations.errors import UnknownSource
-from annotations.imaging.files import DICOM_SUFFIXES, RASTER_SUFFIXES
+from annotations.imaging.files import DICOM_SUFFIXES, RASTER_SUFFIXES, is_image_file
 from annotations.records import Certainty, ReaderKind
+from annotations.shapes import Shape
 
 IMAGE_SUFFIXES: Final = RASTER_SUFFIXES | DICOM_SUFFIXES
 DICOMDIR: Final = "DICOMDIR"
 _WORKSPACE_MARK: Final = "workspace.toml"
-_DICM_OFFSET: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class SourceBox:
     where: str = ""  # row or object, for messages
     note: str = ""
     region_id: str = ""  # kept when the source has one, else made by the importer
+    shape: Shape | None = None  # an outline; the box that is kept is then its bounding box
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,32 +95,16 @@ class Source:
     label_source: str = ""  # name under which its image labels are stored
 
 
-def is_image_path(path: Path) -> bool:
-    """Whether the file is worth decoding: an image suffix, or none and the DICOM magic bytes."""
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return True
-    if path.name.upper() == DICOMDIR:
-        return False
-    return has_no_suffix(path) and has_dicom_magic(path)
+def walk_files(
+    root: Path, note_unreadable: Callable[[OSError], None] | None = None
+) -> Iterator[Path]:
+    """All files below a folder in a fixed order, without those of any workspace in it.
 
-
-def has_no_suffix(path: Path) -> bool:
-    """Whether the name has no suffix; numbers after a dot (DICOM UIDs as names) are none."""
-    return path.suffix == "" or path.suffix[1:].isdigit()
-
-
-def has_dicom_magic(path: Path) -> bool:
-    """Whether the bytes DICM stand where DICOM (PS3.10, section 7.1) puts them."""
-    try:
-        with path.open("rb") as file:
-            return file.read(_DICM_OFFSET + 4)[_DICM_OFFSET:] == b"DICM"
-    except OSError:
-        return False
-
-
-def walk_files(root: Path) -> Iterator[Path]:
-    """All files below a folder in a fixed order, without those of any workspace in it."""
-    for folder, subfolders, names in os.walk(root):
+    Args:
+        root: The folder.
+        note_unreadable: Called for each folder that cannot be looked into.
+    """
+    for folder, subfolders, names in os.walk(root, onerror=note_unreadable):
         if _WORKSPACE_MARK in names:
             subfolders.clear()
             continue
@@ -128,17 +113,27 @@ def walk_files(root: Path) -> Iterator[Path]:
             yield Path(folder) / name
 
 
-def list_images(root: Path) -> Iterator[Path | Skipped | Remark]:
-    """The image files below a folder, hidden ones as skipped, the rest counted in a remark."""
+def list_images(root: Path, apart: Collection[Path] = ()) -> Iterator[Path | Skipped | Remark]:
+    """The image files below a folder, hidden ones as skipped, the rest counted in a remark.
+
+    Args:
+        root: The folder.
+        apart: Files that the source reads otherwise, its tables for instance.
+    """
+    known = frozenset(apart)
     left_alone: Counter[str] = Counter()
-    for path in walk_files(root):
+    unreadable: list[OSError] = []
+    for path in walk_files(root, unreadable.append):
         hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
         if hidden and path.suffix.lower() in IMAGE_SUFFIXES:
             yield Skipped(relative_name(path, root), "hidden file; rename it if it is a radiograph")
-        elif not hidden and is_image_path(path):
+        elif not hidden and path.name.upper() != DICOMDIR and is_image_file(path):
             yield path
-        else:
+        elif path not in known:
             left_alone["hidden" if hidden else path.suffix.lower() or "no suffix"] += 1
+    for error in unreadable:
+        name = relative_name(Path(error.filename), root)
+        yield Skipped(name, f"folder cannot be read: {error.strerror}; check its rights")
     if left_alone:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in left_alone.most_common(8))
         total = left_alone.total()
@@ -165,13 +160,15 @@ class PictureIndex:
     by_key: Mapping[str, Path]
     n_repeated: int
     repeated_example: str
+    left_out: tuple[Skipped | Remark, ...] = ()  # of what lies there
 
     def find(self, name: str) -> Path | None:
         """The picture that a source calls by this name, whatever its suffix and folder."""
         return self.by_key.get(picture_key(name))
 
-    def remarks(self) -> Iterator[Remark]:
-        """One sentence when some pictures exist more than once."""
+    def remarks(self) -> Iterator[Skipped | Remark]:
+        """What lies there and was left out, and a sentence when some pictures exist twice."""
+        yield from self.left_out
         if self.n_repeated:
             how_many = f"{self.n_repeated:,} picture{'s' * (self.n_repeated != 1)}"
             yield Remark(
@@ -190,18 +187,34 @@ class PictureIndex:
                 )
 
 
-def index_pictures(root: Path) -> PictureIndex:
-    """The pictures below a folder; of several files with one key the largest counts."""
+def index_pictures(root: Path, apart: Collection[Path] = ()) -> PictureIndex:
+    """The pictures below a folder; of several files with one key the largest counts.
+
+    Args:
+        root: The folder.
+        apart: As for ``list_images``.
+    """
     found: dict[str, list[Path]] = {}
-    for entry in list_images(root):
+    left_out: list[Skipped | Remark] = []
+    for entry in list_images(root, apart):
         if isinstance(entry, Path):
             found.setdefault(picture_key(entry.name), []).append(entry)
+        else:
+            left_out.append(entry)
     repeated = [key for key, paths in found.items() if len(paths) > 1]
     by_key = {
-        key: max(paths, key=lambda path: path.stat().st_size) if len(paths) > 1 else paths[0]
+        key: max(paths, key=_size_bytes) if len(paths) > 1 else paths[0]
         for key, paths in found.items()
     }
-    return PictureIndex(by_key, len(repeated), repeated[0] if repeated else "")
+    example = repeated[0] if repeated else ""
+    return PictureIndex(by_key, len(repeated), example, tuple(left_out))
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # a link to nothing; another file of that name is better
+        return 0
 
 
 def absent_picture(where: str, name: str, listed_in: str) -> Skipped:

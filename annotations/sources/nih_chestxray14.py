@@ -38,7 +38,8 @@ ALIASES: Final[Mapping[str, str]] = {
     "nodule": "Lung Lesion",
     "pleural thickening": "Pleural Other",
 }
-_NAME: Final = re.compile(r"(\d{8})_\d{3}(?!\d)")
+# Patients are numbered up to 30805; a date in a hospital's own file names must not become one.
+_NAME: Final = re.compile(r"(000[0-3]\d{4})_\d{3}(?!\d)")
 
 
 def load_nih_chestxray14(source: Path) -> Iterator[SourceItem]:
@@ -48,7 +49,7 @@ def load_nih_chestxray14(source: Path) -> Iterator[SourceItem]:
     root = source if source.is_dir() else table.parent
     rows = BoxRows()
     yield from gather_rows(read_table(table, COLUMNS[:2], columns=COLUMNS), _add_row, rows)
-    yield from match_pictures(rows, root, TABLE, nih_patient)
+    yield from match_pictures(rows, root, [table], nih_patient)
 
 
 def _add_row(rows: BoxRows, row: Row) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -14,7 +15,8 @@ from annotations.errors import AnnotationError, UnknownSource
 from annotations.sources.listing import Skipped
 
 _DELIMITERS: Final = (",", ";", "\t")
-_MAX_LINES_OF_A_ROW: Final = 400
+# Our own export may hold a note of 2,000 letters, each of them a line end.
+_MAX_LINES_OF_A_ROW: Final = 2_500
 _MAX_FIELD_CHARS: Final = 4_000_000
 
 
@@ -130,9 +132,22 @@ def read_text(path: Path) -> str:
         raise UnknownSource(f"{path} cannot be read: {error.strerror}") from None
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
-    if b"\0" in data[:4096]:
+    if _is_binary(data[:4096]):
         raise UnknownSource(f"{path.name} is not a text file; save the table as CSV (UTF-8)")
     return data.decode("utf-8-sig", errors="surrogateescape")
+
+
+def _is_binary(start: bytes) -> bool:
+    """Whether a file that begins so is no text: a NUL alone may stand in a note, too."""
+    first_line = start.partition(b"\n")[0]
+    if b"\0" not in start or b"\0" in first_line:
+        return b"\0" in start
+    try:
+        # Not to the end: the last character may be cut in two.
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def _names(header: Sequence[str]) -> list[str]:

@@ -28,7 +28,6 @@ REQUIRED: Final = ("image_id", "class_name", "x_min", "y_min", "x_max", "y_max")
 ALIASES: Final[Mapping[str, str]] = {
     "nodule/mass": "Lung Lesion",
     "infiltration": "Lung Opacity",
-    "pleural effusion": "Pleural Effusion",
     "pleural thickening": "Pleural Other",
     "rib fracture": "Fracture",
     "clavicle fracture": "Fracture",
@@ -40,15 +39,15 @@ def load_vindr_cxr(source: Path) -> Iterator[SourceItem]:
     source = check_exists(source)
     table = find_file(source, TABLES, "the VinDr import")
     root = source if source.is_dir() else table.parent
-    for name in TABLES:
-        other = table.with_name(name)
-        if source.is_dir() and other != table and other.is_file():
-            yield Remark(
-                f"{name} beside {table.name} was not read; give the file itself to import it"
-            )
+    beside = [table.with_name(name) for name in TABLES if source.is_dir()]
+    others = [other for other in beside if other != table and other.is_file()]
+    for other in others:
+        yield Remark(
+            f"{other.name} beside {table.name} was not read; give the file itself to import it"
+        )
     rows = BoxRows()
     yield from gather_rows(read_table(table, REQUIRED), _add_row, rows)
-    yield from match_pictures(rows, root, table.name)
+    yield from match_pictures(rows, root, [table], said=others)
 
 
 def _add_row(rows: BoxRows, row: Row) -> None:

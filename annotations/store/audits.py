@@ -5,15 +5,12 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import get_args
 
 from annotations.errors import StoreError, UnknownRecord
-from annotations.records import AuditRun
+from annotations.records import AuditRun, FinalStatus
 from annotations.store.connection import Connections
 from annotations.store.encoding import dump_object, load_object, now
-
-FinalStatus = Literal["done", "failed", "cancelled"]
-_FINAL: Final = ("done", "failed", "cancelled")
 
 
 class Audits:
@@ -68,8 +65,9 @@ class Audits:
             UnknownRecord: If there is no such run.
             StoreError: If the status is no end.
         """
-        if status not in _FINAL:
-            raise StoreError(f"an audit cannot end as '{status}'; known: {', '.join(_FINAL)}")
+        if status not in get_args(FinalStatus):
+            known = ", ".join(get_args(FinalStatus))
+            raise StoreError(f"an audit cannot end as '{status}'; known: {known}")
         with self._connections.write() as connection:
             _find(connection, run_id)
             connection.execute(
@@ -87,7 +85,8 @@ class Audits:
         with self._connections.write() as connection:
             _find(connection, run_id)
             connection.execute(
-                "UPDATE audit_runs SET status = 'running' WHERE run_id = ?", (run_id,)
+                "UPDATE audit_runs SET status = 'running', summary = '{}' WHERE run_id = ?",
+                (run_id,),
             )
             return _find(connection, run_id)
 

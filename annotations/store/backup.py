@@ -7,9 +7,13 @@ import os
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from annotations.errors import DamagedWorkspace, StoreError
 from annotations.store.connection import Connections, translate
+
+_STAMP: Final = "%Y%m%dT%H%M%S%f"
+_PATTERN: Final = "????????T????????????Z.sqlite"  # what _STAMP makes: 8 digits, T, 12 digits
 
 
 def write_backup(connections: Connections, to: Path) -> Path:
@@ -46,14 +50,19 @@ def backup_if_due(
         keep: How many backups stay.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    present = sorted(folder.glob("*.sqlite"))
+    present = list_backups(folder)
     moment = datetime.now(UTC)
     if present and moment.timestamp() - present[-1].stat().st_mtime < every.total_seconds():
         return None
-    made = write_backup(connections, folder / f"{moment:%Y%m%dT%H%M%S%f}Z.sqlite")
+    made = write_backup(connections, folder / f"{moment:{_STAMP}}Z.sqlite")
     for old in [*present, made][: -max(keep, 1)]:
         old.unlink()
     return made
+
+
+def list_backups(folder: Path) -> list[Path]:
+    """The backups that ``backup_if_due`` made, the oldest first; other files are not counted."""
+    return sorted(folder.glob(_PATTERN))
 
 
 def _copy(connections: Connections, to: Path) -> None:

@@ -55,7 +55,9 @@ def insert_snapshot(connection: sqlite3.Connection, snapshot: Snapshot) -> None:
         ),
     )
     connection.executemany(
-        "INSERT INTO commit_regions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO commit_regions (reading_id, commit_number, position, region_id, finding, "
+        "certainty, x_min, y_min, x_max, y_max, note, shape) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (snapshot.reading_id, snapshot.commit_number, position, *region_values(region))
             for position, region in enumerate(snapshot.regions)

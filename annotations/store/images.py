@@ -22,6 +22,7 @@ from annotations.records import (
 from annotations.store.connection import Connections
 from annotations.store.encoding import canonical_json, now
 from annotations.store.vocabulary import Vocabulary
+from annotations.texts import is_valid_text
 
 _COLUMNS: Final = (
     "image_id", "path", "origin", "name", "source", "sha256", "pixel_sha256", "height", "width",
@@ -75,6 +76,8 @@ class Images:
 
     def _portable(self, new: NewImage) -> NewImage:
         path = Path(new.path)
+        # The workspace may be open under a link; a picture in it that is a link stays one.
+        path = path.parent.resolve() / path.name
         if not path.is_relative_to(self._root):
             return new
         return replace(new, path=path.relative_to(self._root).as_posix())
@@ -275,12 +278,10 @@ def _check_text(new: NewImage) -> None:
         text = getattr(new, what)
         if not text and what in ("path", "origin", "name"):
             raise StoreError(f"an image needs a {what}; it was empty")
-        try:
-            text.encode()
-        except UnicodeEncodeError:
+        if not is_valid_text(text):
             raise StoreError(
                 f"the {what} {text!r} is not valid UTF-8; rename the file and import it again"
-            ) from None
+            )
 
 
 def _insert(connection: sqlite3.Connection, new: NewImage) -> ImageRecord:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, get_args
 
 from annotations.errors import StoreError, UnknownRecord
-from annotations.records import Job
+from annotations.records import FinalStatus, Job
 from annotations.store.connection import Connections
 from annotations.store.encoding import dump_object, load_object, now
 
-FinalStatus = Literal["done", "failed", "cancelled"]
-_FINAL: Final = ("done", "failed", "cancelled")
 _RESUMABLE: Final = ("interrupted", "failed", "cancelled")
 
 
@@ -97,8 +95,9 @@ class Jobs:
         Raises:
             StoreError: If the job is not running, or the status is no end.
         """
-        if status not in _FINAL:
-            raise StoreError(f"a job cannot end as '{status}'; known: {', '.join(_FINAL)}")
+        if status not in get_args(FinalStatus):
+            known = ", ".join(get_args(FinalStatus))
+            raise StoreError(f"a job cannot end as '{status}'; known: {known}")
         with self._connections.write() as connection:
             job = _find(connection, job_id)
             if job.status != "running":
@@ -194,6 +193,19 @@ class Jobs:
                 "seen_at = excluded.seen_at",
                 (pid, pid_started, now()),
             )
+
+    def retire_worker(self, pid: int) -> bool:
+        """Whether this worker may end, because no job waits; it is then no longer known.
+
+        In one transaction: a job that is queued before keeps the worker, one that is queued
+        after finds none and so starts another.
+        """
+        with self._connections.write() as connection:
+            waits = connection.execute("SELECT 1 FROM jobs WHERE status = 'queued' LIMIT 1")
+            if waits.fetchone() is not None:
+                return False
+            connection.execute("DELETE FROM worker WHERE pid = ?", (pid,))
+            return True
 
 
 def _of_kinds(kinds: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:

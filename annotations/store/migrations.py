@@ -24,6 +24,13 @@ def m001_tables(db: Database) -> None:
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
+@MIGRATIONS()
+def m002_shapes(db: Database) -> None:
+    """Outlines of regions, as JSON; NULL for a region that is its box."""
+    for table in ("regions", "commit_regions"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN shape TEXT")
+
+
 def apply_migrations(connection: sqlite3.Connection, subject: str) -> None:
     """Run what is pending, make the triggers anew and log it, in the caller's transaction."""
     db = Database(connection, strict=True, execute_plugins=False)

@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from annotations.errors import AnnotationError, DamagedWorkspace, WorkspaceError
+from annotations.store.backup import list_backups
 from annotations.store.connection import Connections, connect, immediate, translate
 from annotations.store.schema import APPLICATION_ID, SCHEMA_VERSION
 from annotations.store.triggers import trigger_problems
@@ -93,7 +94,7 @@ def _version(connection: sqlite3.Connection, database: Path) -> int:
 
 def _with_backup(error: AnnotationError, database: Path) -> AnnotationError:
     """The same error, naming the newest backup where there is one."""
-    backups = sorted((database.parent / "backups").glob("*.sqlite"))
+    backups = list_backups(database.parent / "backups")
     if not isinstance(error, DamagedWorkspace) or not backups:
         return error
     return DamagedWorkspace(f"{error}; the newest backup is {backups[-1]}")

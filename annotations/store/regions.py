@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
-from annotations.errors import InvalidRegion
+from annotations.errors import DamagedWorkspace, InvalidRegion
 from annotations.findings import NO_FINDING, check_finding
 from annotations.records import CERTAINTIES, Region
-from annotations.regions import Box, Size
-from annotations.store.encoding import sha256_of
+from annotations.regions import Box, Size, shape_box
+from annotations.shapes import Shape, parse_shape, shape_value
+from annotations.store.encoding import canonical_json, sha256_of
+from annotations.texts import is_valid_text
 
 MAX_NOTE: Final = 2000
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -27,7 +31,8 @@ def check_region(region: Region, size: Size, known: Sequence[str]) -> Region:
 
     Raises:
         UnknownFinding: With the known findings.
-        InvalidRegion: For a bad id, certainty, note or box, or for No Finding as a box.
+        InvalidRegion: For a bad id, certainty, note or box, for a shape with another bounding box,
+            or for No Finding as a box.
     """
     check_id(region.region_id, "region id")
     finding = check_finding(region.finding, known)
@@ -42,8 +47,11 @@ def check_region(region: Region, size: Size, known: Sequence[str]) -> Region:
         )
     if len(region.note) > MAX_NOTE:
         raise InvalidRegion(f"a note of {len(region.note)} characters; at most {MAX_NOTE} are kept")
+    if not is_valid_text(region.note):
+        raise InvalidRegion("the note holds half a character; write it again")
     _check_box(region.box, size)
-    return Region(region.region_id, finding, region.certainty, region.box, region.note)
+    _check_shape(region, size)
+    return replace(region, finding=finding)
 
 
 def check_id(text: str, what: str) -> str:
@@ -75,10 +83,11 @@ def content_sha256(no_finding: bool, regions: Iterable[Region]) -> str:
     return sha256_of({"no_finding": bool(no_finding), "regions": contents})
 
 
-def region_values(region: Region) -> tuple[str, str, str, int, int, int, int, str]:
-    """The columns region_id, finding, certainty, x_min, y_min, x_max, y_max, note."""
+def region_values(region: Region) -> tuple[str, str, str, int, int, int, int, str, str | None]:
+    """The columns region_id, finding, certainty, x_min, y_min, x_max, y_max, note, shape."""
+    shape = None if region.shape is None else canonical_json(shape_value(region.shape))
     return (
-        region.region_id, region.finding, region.certainty, *region.box.corners, region.note,
+        region.region_id, region.finding, region.certainty, *region.box.corners, region.note, shape,
     )  # fmt: skip
 
 
@@ -90,16 +99,31 @@ def region_of(row: sqlite3.Row) -> Region:
         certainty=row["certainty"],
         box=Box(row["x_min"], row["y_min"], row["x_max"], row["y_max"]),
         note=row["note"],
+        shape=None if row["shape"] is None else _shape_of(row),
     )
 
 
+def _shape_of(row: sqlite3.Row) -> Shape:
+    try:
+        return parse_shape(json.loads(row["shape"]))
+    except (ValueError, RecursionError, InvalidRegion) as error:
+        raise DamagedWorkspace(
+            f"the outline of region {row['region_id']} is not as it was written ({error}); restore "
+            "the newest backup"
+        ) from None
+
+
 def _content(region: Region) -> dict[str, object]:
-    return {
+    content: dict[str, object] = {
         "finding": region.finding,
         "certainty": region.certainty,
         "box": list(region.box.corners),
         "note": region.note,
     }
+    # Only where there is one: hashes of readings without shapes stay as they always were.
+    if region.shape is not None:
+        content["shape"] = shape_value(region.shape)
+    return content
 
 
 def _check_box(box: Box, size: Size) -> None:
@@ -110,4 +134,15 @@ def _check_box(box: Box, size: Size) -> None:
         raise InvalidRegion(
             f"box {box.corners} reaches outside the picture of {width} x {height} "
             "(width x height); clip it to the picture"
+        )
+
+
+def _check_shape(region: Region, size: Size) -> None:
+    if region.shape is None:
+        return
+    expected = shape_box(region.shape, size)
+    if expected != region.box:
+        raise InvalidRegion(
+            f"box {region.box.corners} is not the bounding box {expected.corners} of its "
+            f"{region.shape.kind}; send the box without the shape to move or resize it"
         )

@@ -81,10 +81,11 @@ def put_region(
     """Write the region, in the place of the one with the same id."""
     connection.execute(
         "INSERT INTO regions (region_id, finding, certainty, x_min, y_min, x_max, y_max, note, "
-        "reading_id, version, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "shape, reading_id, version, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (reading_id, region_id) DO UPDATE SET finding = excluded.finding, "
         "certainty = excluded.certainty, x_min = excluded.x_min, y_min = excluded.y_min, "
         "x_max = excluded.x_max, y_max = excluded.y_max, note = excluded.note, "
+        "shape = excluded.shape, "
         "version = excluded.version, updated_at = excluded.updated_at",
         (*region_values(region), reading_id, version, now()),
     )

@@ -55,6 +55,11 @@ def test_without_aliases_only_names_are_resolved() -> None:
     assert resolve_finding("edema", STUDY_FINDINGS) == "Edema"
 
 
+def test_a_finding_of_the_workspace_wins_over_an_alias_and_an_alias_needs_its_finding() -> None:
+    assert resolve_finding("effusion", ("Effusion", "Pleural Effusion"), ALIASES) == "Effusion"
+    assert resolve_finding("Effusion", ("Edema",), ALIASES) is None
+
+
 def test_terms_are_normalised_as_the_keys_of_alias_tables_are_written() -> None:
     assert normalise_term("  Pleural_Thickening  X ") == "pleural thickening x"
     assert all(normalise_term(key) == key for key in ALIASES)

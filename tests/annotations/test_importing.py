@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from annotations.errors import UnknownSource
+from annotations.errors import StoreError, UnknownSource
 from annotations.exports import EXPORTERS
 from annotations.findings import STUDY_FINDINGS
 from annotations.importing import ImportReport, import_source
@@ -16,7 +18,8 @@ from annotations.records import Edit, Region
 from annotations.regions import Box
 from annotations.sources.iu_xray_labels import LABEL_SOURCE, RADIOLOGIST_SUBSET
 from annotations.store import Store
-from annotations.workspace import Workspace, create_workspace
+from annotations.store.regions import MAX_NOTE
+from annotations.workspace import Workspace, create_workspace, open_workspace
 from tests.annotations.sources.pictures import write_dicom, write_picture
 
 NIH_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,\n"
@@ -176,6 +179,53 @@ def test_a_broken_file_is_named_and_stops_nothing(run: Run, store: Store, source
     assert [image.name for image in store.images.all()] == ["0.png", "1.png", "4.png"]
 
 
+def test_a_file_name_that_is_no_text_stops_nothing_and_can_be_shown(
+    run: Run, store: Store, source: Path, workspace: Workspace
+) -> None:
+    good = write_picture(source / "a.png")
+    bad = source / os.fsdecode(b"Caf\xe9.png")
+    try:
+        bad.write_bytes(good.read_bytes())
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    seen: list[str] = []
+
+    report = run(source, "folder", progress=lambda _done, _total, name: bool(seen.append(name)))
+
+    assert [image.name for image in store.images.all()] == ["a.png"]
+    assert len(report.skipped) == 1
+    shown = "\n".join([*report.lines(), *seen])
+    assert "Caf\\udce9.png" in shown
+    assert shown.encode("utf-8")
+    (table,) = workspace.exports.glob("import-folder-*.csv")
+    assert "Caf\\udce9.png" in table.read_text(encoding="utf-8")
+
+
+def test_a_term_in_another_encoding_costs_its_own_box_only(
+    run: Run, store: Store, source: Path
+) -> None:
+    write_picture(source / "a.png")
+    (source / "boxes.json").write_bytes(
+        json.dumps(
+            {
+                "images": [{"id": 1, "file_name": "a.png"}],
+                "categories": [{"id": 1, "name": "Edema"}, {"id": 2, "name": "Odème"}],
+                "annotations": [
+                    {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]},
+                    {"image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4]},
+                ],
+            },
+            ensure_ascii=False,
+        ).encode("latin-1")
+    )
+
+    report = run(source, "coco")
+
+    assert [finding for _, finding, _ in said_by(store)] == ["Edema"]
+    (skipped,) = report.skipped
+    assert "is no valid UTF-8; save the file as UTF-8" in skipped.reason
+
+
 def test_a_changed_file_is_named_and_its_record_stays(run: Run, store: Store, source: Path) -> None:
     path = write_picture(source / "a.png")
     run(source, "folder")
@@ -206,6 +256,23 @@ def test_copied_pictures_stay_readable_when_the_source_is_gone(
     assert copied.stat().st_mode & 0o077 == 0
     assert image.origin == str(path)
     assert store.check() == []
+
+
+def test_copied_pictures_move_with_a_workspace_that_was_open_under_a_link(
+    tmp_path: Path, source: Path
+) -> None:
+    create_workspace(tmp_path / "real", name="test")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write_picture(source / "a.png")
+    linked = open_workspace(tmp_path / "link")
+    with Store.open(linked) as store:
+        import_source(linked, store, source, "folder", copy=True)
+    (tmp_path / "real").rename(tmp_path / "moved")
+
+    with Store.open(open_workspace(tmp_path / "moved")) as store:
+        (image,) = store.images.all()
+        assert Path(image.path).parent == tmp_path / "moved" / "images"
+        assert store.check() == []
 
 
 def test_dicom_headers_become_keyed_hashes_only(
@@ -390,7 +457,7 @@ def test_an_export_comes_back_in_another_workspace_without_loss(
     version = store.readings.apply(edit, "Dr. B").version
     store.readings.commit(edit.image_id, "Dr. B", base_version=version)
     table = tmp_path / "readings.csv"
-    n_rows = EXPORTERS["csv"](store, table)
+    n_rows = EXPORTERS["csv"].write(store, table).count
 
     other = create_workspace(tmp_path / "other", name="other")
     with Store.open(other) as copy:
@@ -406,7 +473,7 @@ def test_an_export_comes_back_in_another_workspace_without_loss(
         ]
         assert all(one.imported for one in kept)
         exported_again = tmp_path / "again.csv"
-        EXPORTERS["csv"](copy, exported_again)
+        EXPORTERS["csv"].write(copy, exported_again)
         assert essence(exported_again) == essence(table)
 
 
@@ -426,7 +493,7 @@ def test_an_export_of_the_same_workspace_changes_nothing_there(
     write_picture(source / "a.png")
     run(source, "folder", copy=True)
     read_by_hand(store, store.images.all()[0].image_id, "Dr. A")
-    EXPORTERS["csv"](store, tmp_path / "readings.csv")
+    EXPORTERS["csv"].write(store, tmp_path / "readings.csv")
     before = (store.images.all(), statements(store), store.log.head())
 
     report = run(tmp_path / "readings.csv", "csv")
@@ -442,7 +509,7 @@ def test_an_export_refuses_a_picture_that_changed(
     path = write_picture(source / "a.png")
     run(source, "folder")
     read_by_hand(store, store.images.all()[0].image_id, "Dr. A")
-    EXPORTERS["csv"](store, tmp_path / "readings.csv")
+    EXPORTERS["csv"].write(store, tmp_path / "readings.csv")
     write_picture(path, seed=7)
 
     report = run(tmp_path / "readings.csv", "csv")
@@ -517,3 +584,69 @@ def test_iu_xray_imports_in_a_minute_with_the_reference_labels_and_split(
     log = store.log.head()
     again = run(folder, "iu-xray")
     assert (again.n_new, again.n_unchanged, store.log.head()) == (0, 1561, log)
+
+
+def test_an_import_whose_store_fails_midway_leaves_a_report_of_what_it_kept(
+    workspace: Workspace, store: Store, source: Path
+) -> None:
+    for number in range(130):
+        write_picture(source / f"{number:03d}.png", seed=number)
+
+    def close(done: int, *_: object) -> bool:
+        if done == 100:
+            failing.close()
+        return False
+
+    failing = Store.open(workspace)
+    with pytest.raises(StoreError, match="was closed"):
+        import_source(workspace, failing, source, "folder", progress=close)
+
+    assert store.images.count() == 64
+    (report,) = workspace.exports.glob("import-folder-*.csv")
+    with report.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(row["what"] == "new" for row in rows) == 64
+    assert any("stopped before the end: the store" in row["detail"] for row in rows)
+    assert import_source(workspace, store, source, "folder").n_new == 66
+
+
+def test_ctrl_c_in_an_import_leaves_a_report_and_a_log_row(
+    run: Run, store: Store, workspace: Workspace, source: Path
+) -> None:
+    for number in range(70):
+        write_picture(source / f"{number:03d}.png", seed=number)
+
+    def interrupt(done: int, *_: object) -> bool:
+        if done == 66:
+            raise KeyboardInterrupt
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        run(source, "folder", progress=interrupt)
+
+    assert store.images.count() == 64
+    assert len(list(workspace.exports.glob("import-folder-*.csv"))) == 1
+    (row,) = (row for row in store.log.rows() if row.kind == "import")
+    assert (row.details["new"], row.details["kind"]) == (64, "folder")
+
+
+def test_a_note_of_many_lines_and_a_nul_comes_back_from_an_export(
+    run: Run, store: Store, source: Path, tmp_path: Path
+) -> None:
+    write_picture(source / "a.png")
+    run(source, "folder")
+    (image,) = store.images.all()
+    notes = ["\n" * MAX_NOTE, "a\0b"]
+    regions = [
+        Region(f"r{number}", "Edema", "definite", Box(1, 2, 8, 9), note)
+        for number, note in enumerate(notes)
+    ]
+    store.readings.import_committed(image.image_id, "R", "imported", regions, False)
+    EXPORTERS["csv"].write(store, tmp_path / "out.csv")
+
+    other = create_workspace(tmp_path / "other", name="other")
+    with Store.open(other) as opened:
+        report = import_source(other, opened, tmp_path / "out.csv", "csv")
+        assert not report.skipped
+        (reading,) = opened.readings.committed()
+    assert sorted(region.note for region in reading.regions) == sorted(notes)

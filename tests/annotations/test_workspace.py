@@ -180,3 +180,40 @@ def test_the_key_shows_nowhere_when_a_workspace_is_printed(workspace: Workspace)
 def test_lost_folders_are_made_again(workspace: Workspace) -> None:
     workspace.cache.rmdir()
     assert open_workspace(workspace.root).cache.is_dir()
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(workspace: Workspace) -> None:
+    workspace.cache.rmdir()
+    workspace.cache.write_text("in the way", encoding="utf-8")
+
+    with pytest.raises(WorkspaceError, match=r"cache is a file; expected a folder"):
+        open_workspace(workspace.root)
+
+
+def test_a_folder_that_cannot_be_made_again_is_named(workspace: Workspace) -> None:
+    workspace.cache.rmdir()
+    workspace.cache.symlink_to("cache")  # a link to itself, which also root cannot follow
+
+    with pytest.raises(WorkspaceError, match="cache"):
+        open_workspace(workspace.root)
+
+
+def test_a_place_that_cannot_hold_a_workspace_is_refused_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+
+    with pytest.raises(WorkspaceError, match="cannot be made: Not a directory"):
+        create_workspace(tmp_path / "file" / "w", name="w")
+    with pytest.raises(WorkspaceError, match="cannot be made: File name too long"):
+        create_workspace(tmp_path / ("w" * 300), name="w")
+    with pytest.raises(WorkspaceError, match="cannot be looked for: File name too long"):
+        open_workspace(tmp_path / ("w" * 300))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_the_right_to_write_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(WorkspaceError, match="cannot be made: Permission denied"):
+            create_workspace(tmp_path / "w", name="w")
+    finally:
+        tmp_path.chmod(0o700)

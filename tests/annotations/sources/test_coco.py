@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from annotations.errors import UnknownSource
+from annotations.importing import import_source
 from annotations.sources.coco import load_coco
 from annotations.sources.listing import Remark, Skipped, SourceImage, SourceItem
+from annotations.store import Store
+from annotations.workspace import create_workspace
 from tests.annotations.sources.pictures import write_picture
 
 
@@ -162,3 +165,78 @@ def test_the_shared_coco_set_has_20_pictures_and_112_boxes(shared_data: Path) ->
     assert sum(c[2] - c[0] for c in (box.corners for box in boxes)) == pytest.approx(
         sum(entry["bbox"][2] for entry in content["annotations"])
     )
+
+
+def one_annotation(tmp_path: Path, **changes: Any) -> tuple[Any, list[SourceItem]]:
+    """The region that one annotation becomes, and everything that the source yields."""
+    write_picture(tmp_path / "a.png")
+    base = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [1, 2, 8, 6]}
+    write_coco(tmp_path / "coco.json", annotations=[{**base, **changes}])
+    items = list(load_coco(tmp_path))
+    return images_in(items)[0].readings[0].boxes[0], items
+
+
+def test_polygons_of_a_segmentation_are_kept_as_the_outline(tmp_path: Path) -> None:
+    flat = [[1, 2, 9, 2.5, 9, 8], [3, 10, 6, 10, 6, 14]]
+
+    box, _ = one_annotation(tmp_path, segmentation=flat)
+
+    assert box.shape.kind == "polygon"
+    assert box.shape.rings == (
+        ((1.0, 2.0), (9.0, 2.5), (9.0, 8.0)),
+        ((3.0, 10.0), (6.0, 10.0), (6.0, 14.0)),
+    )
+
+
+def test_a_rectangle_drawn_as_a_polygon_is_imported_as_its_box(tmp_path: Path) -> None:
+    one_annotation(tmp_path / "source", segmentation=[[1, 2, 9, 2, 9, 8, 1, 8]])
+    workspace = create_workspace(tmp_path / "ward", name="ward")
+    with Store.open(workspace) as store:
+        import_source(workspace, store, tmp_path / "source", "coco")
+        (reading,) = store.readings.committed()
+
+    assert [(one.box.corners, one.shape) for one in reading.regions] == [((1, 2, 9, 8), None)]
+
+
+def test_the_outline_decides_where_bbox_and_polygon_differ(tmp_path: Path) -> None:
+    one_annotation(tmp_path / "source", segmentation=[[10, 10, 30, 10, 20, 25.5]])
+    workspace = create_workspace(tmp_path / "ward", name="ward")
+    with Store.open(workspace) as store:
+        import_source(workspace, store, tmp_path / "source", "coco")
+        (reading,) = store.readings.committed()
+
+    assert reading.regions[0].box.corners == (10, 10, 30, 26)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "reason"),
+    [
+        ({"size": [40, 60], "counts": "abc"}, "it is run-length encoded"),
+        ([[1, 2, 3, 4, 5]], "it is no list of lists x1, y1"),
+        ([[1, 2, 3, 4]], "each ring needs at least three"),
+        ([[1, 2, 3, 4, 5, None]], "expected [x, y]"),
+        ("x", "it is no list of lists"),
+    ],
+)
+def test_an_outline_that_cannot_be_used_leaves_the_box_and_is_said(
+    tmp_path: Path, segmentation: object, reason: str
+) -> None:
+    box, items = one_annotation(tmp_path, segmentation=segmentation)
+
+    assert (box.shape, box.corners) == (None, (1.0, 2.0, 9.0, 8.0))
+    remarks = [item.text for item in items if isinstance(item, Remark)]
+    assert any(
+        text.startswith("1 outline in coco.json not used, only the box:") and reason in text
+        for text in remarks
+    )
+
+
+def test_a_hidden_picture_is_said(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    write_picture(tmp_path / ".b.png")
+    write_coco(tmp_path / "coco.json", images=[{"id": 1, "file_name": "a.png"}])
+
+    items = list(load_coco(tmp_path))
+
+    assert [item.where for item in items if isinstance(item, Skipped)] == [".b.png"]
+    assert not [item for item in items if isinstance(item, Remark)]

@@ -76,6 +76,7 @@ def test_a_table_finds_its_pictures_after_both_moved(tmp_path: Path) -> None:
         ("a.png,,A,x,1,0,Edema,,1,2,3,4,", "commit_number 'x' is not a whole number"),
         ("a.png,,A,1,maybe,0,Edema,,1,2,3,4,", "column 'blinded' holds 'maybe'; expected 1 or 0"),
         ("a.png,,A,1,1,0,,,1,2,3,4,", "column 'finding' is empty"),
+        ("a.png,,A,1,1,1,Edema,,1,2,3,4,", "no_finding is 1 beside the finding 'Edema'"),
         ("a.png,,A,1,1,0,Edema,,1,2,3,,", "column 'y_max' holds ''; expected a number"),
         (",,A,1,1,0,Edema,,1,2,3,4,", "are empty"),
         ("b.png,,A,1,1,0,Edema,,1,2,3,4,", "picture b.png is absent"),
@@ -112,3 +113,17 @@ def test_a_table_of_one_s_own_needs_only_the_essential_columns(tmp_path: Path) -
 def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownSource, match="is a folder; give the CSV file"):
         list(load_csv_export(tmp_path))
+
+
+def test_a_no_finding_beside_regions_is_named_and_the_regions_count(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+
+    items = load(
+        tmp_path, "a.png,,A,1,1,0,Edema,definite,1,2,3,4,", "a.png,,A,1,1,1,No Finding,,,,,,"
+    )
+
+    assert [(one.where, one.reason) for one in items if isinstance(one, Skipped)] == [
+        ("readings.csv, row 3", "'No finding' beside 1 boxes of the same reader; the boxes count")
+    ]
+    (reading,) = images_in(items)[0].readings
+    assert (len(reading.boxes), reading.no_finding) == (1, False)

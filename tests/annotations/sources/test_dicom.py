@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,31 @@ def test_a_damaged_dicomdir_is_refused_with_a_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(UnknownSource, match="no readable DICOMDIR"):
         list(load_dicom(tmp_path / "DICOMDIR"))
+
+
+def test_a_damaged_dicomdir_does_not_stop_the_import_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "DICOMDIR").write_bytes(b"\0" * 500)
+    write_dicom(tmp_path / "a.dcm")
+
+    items = list(load_dicom(tmp_path))
+
+    assert [item.name for item in items if isinstance(item, SourceImage)] == ["a.dcm"]
+    skipped = [item for item in items if isinstance(item, Skipped)]
+    assert [entry.where for entry in skipped] == ["DICOMDIR"]
+    assert "no readable DICOMDIR" in skipped[0].reason
+
+
+def test_the_refusal_of_a_dicomdir_quotes_nothing_of_it(media: Path) -> None:
+    listing = media / "DICOMDIR"
+    content = listing.read_bytes()
+    assert content.count(b"IMAGE ") == 3
+    # A type that no reader of DICOM knows: pydicom's error would quote the record.
+    listing.write_bytes(content.replace(b"\x04\x00\x30\x14CS", b"\x04\x00\x30\x14ZZ"))
+
+    with pytest.raises(UnknownSource) as refused:
+        list(load_dicom(listing))
+
+    assert re.search(r"no readable DICOMDIR \(\w+\); give the folder", str(refused.value))
 
 
 @pytest.mark.real_data

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,22 @@ def test_other_files_are_counted_and_hidden_pictures_are_named(tmp_path: Path) -
     assert remarks == ["6 other files left alone (2 no suffix, 2 .txt, 1 hidden, 1 .csv)"]
 
 
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="this user may read every folder")
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    write_picture(tmp_path / "locked" / "b.png")
+    (tmp_path / "locked").chmod(0)
+    try:
+        items = list(load_folder(tmp_path))
+    finally:
+        (tmp_path / "locked").chmod(0o700)
+
+    assert [item.name for item in items if isinstance(item, SourceImage)] == ["a.png"]
+    assert [(item.where, item.reason) for item in items if isinstance(item, Skipped)] == [
+        ("locked", "folder cannot be read: Permission denied; check its rights")
+    ]
+
+
 def test_a_workspace_inside_the_folder_is_not_imported(tmp_path: Path) -> None:
     write_picture(tmp_path / "a.png")
     write_picture(tmp_path / "work" / "images" / "b.png")
@@ -57,6 +74,15 @@ def test_copies_of_nih_pictures_keep_their_patient(tmp_path: Path) -> None:
     patients = [item.patient for item in load_folder(tmp_path) if isinstance(item, SourceImage)]
 
     assert patients == ["nih:00000150", None]
+
+
+def test_a_date_in_a_file_name_is_no_nih_patient(tmp_path: Path) -> None:
+    write_picture(tmp_path / "20240131_001.png")
+    write_picture(tmp_path / "20240131_002.png")
+
+    patients = [item.patient for item in load_folder(tmp_path) if isinstance(item, SourceImage)]
+
+    assert patients == [None, None]
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:

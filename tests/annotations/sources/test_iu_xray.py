@@ -6,8 +6,9 @@ import pytest
 
 from annotations.errors import UnknownSource
 from annotations.sources.iu_xray import load_iu_xray
-from annotations.sources.iu_xray_release import kaggle_name
+from annotations.sources.iu_xray_release import kaggle_name, parse_report
 from annotations.sources.listing import Remark, Skipped, SourceImage, SourceItem
+from annotations.sources.tables import RowError
 from tests.annotations.sources.pictures import write_picture
 
 REPORTS = "uid,MeSH,Problems,image,indication,comparison,findings,impression\n"
@@ -210,6 +211,18 @@ def test_a_bad_report_is_skipped_with_its_reason(tmp_path: Path, content: str, r
     assert len(images_in(items)) == 2
 
 
+def test_a_report_that_cannot_be_opened_is_skipped_with_its_reason(tmp_path: Path) -> None:
+    write_release(tmp_path)
+    (tmp_path / "ecgen-radiology" / "3.xml").symlink_to(tmp_path / "nowhere")
+
+    items = list(load_iu_xray(tmp_path))
+
+    assert skipped_in(items) == {
+        "3.xml": "cannot be read: No such file or directory; check the file"
+    }
+    assert len(images_in(items)) == 2
+
+
 @pytest.mark.real_data
 def test_the_shared_pictures_are_found_and_the_absent_ones_counted(shared_data: Path) -> None:
     items = list(load_iu_xray(shared_data / "iu_xray"))
@@ -225,3 +238,25 @@ def test_the_shared_pictures_are_found_and_the_absent_ones_counted(shared_data: 
     }
     by_name = images_in(items)
     assert by_name["1000_IM-0003-1001"].path.parent.name == "full_size"
+
+
+def test_hidden_pictures_and_other_files_are_said_but_not_the_tables(tmp_path: Path) -> None:
+    write_picture(tmp_path / "1_IM-1.png")
+    write_picture(tmp_path / ".2_IM-1.png")
+    (tmp_path / "read.me").write_text("x", encoding="utf-8")
+    write_tables(tmp_path, "1,normal,x,PA,,,,\n", "1,1_IM-1.png,Frontal\n")
+
+    items = list(load_iu_xray(tmp_path))
+
+    assert skipped_in(items) == {".2_IM-1.png": "hidden file; rename it if it is a radiograph"}
+    remarks = [item.text for item in items if isinstance(item, Remark)]
+    assert "1 other file left alone (1 .me)" in remarks
+
+
+def test_a_report_that_is_too_large_is_refused_without_reading_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "1.xml"
+    with path.open("wb") as file:
+        file.write(b"<eCitation>")
+        file.truncate(40 * 2**30)  # sparse: 40 GiB that no memory holds
+    with pytest.raises(RowError, match="larger than 2,000,000 bytes"):
+        parse_report(path)

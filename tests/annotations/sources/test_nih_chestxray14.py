@@ -91,6 +91,14 @@ def test_the_larger_of_two_files_of_one_picture_is_taken_and_said(tmp_path: Path
     )
 
 
+def test_a_link_to_nothing_does_not_stand_in_the_way_of_a_picture(tmp_path: Path) -> None:
+    picture = write_picture(tmp_path / "images" / "00000150_002.png")
+    (tmp_path / "00000150_002.png").symlink_to(tmp_path / "nowhere")
+    write_table(tmp_path, "00000150_002.png,Mass,1,2,3,4")
+
+    assert images_of(tmp_path)["00000150_002.png"].path == picture
+
+
 def test_a_folder_without_the_table_is_refused(tmp_path: Path) -> None:
     write_picture(tmp_path / "00000150_002.png")
 
@@ -116,3 +124,20 @@ def test_all_984_official_rows_are_accounted_for(shared_data: Path) -> None:
         "00000032_037.png",
     }
     assert sum(not image.readings for image in images) == 4
+
+
+def test_hidden_pictures_and_other_files_are_said_but_not_the_table(tmp_path: Path) -> None:
+    write_picture(tmp_path / "00000150_002.png")
+    write_picture(tmp_path / ".00000151_000.png")
+    (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
+    write_table(tmp_path, "00000150_002.png,Mass,1,2,3,4")
+
+    items = list(load_nih_chestxray14(tmp_path))
+
+    skipped = [item for item in items if isinstance(item, Skipped)]
+    assert [(one.where, one.reason) for one in skipped] == [
+        (".00000151_000.png", "hidden file; rename it if it is a radiograph")
+    ]
+    assert [item.text for item in items if isinstance(item, Remark)] == [
+        "1 other file left alone (1 .txt)"
+    ]

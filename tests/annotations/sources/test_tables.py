@@ -141,3 +141,21 @@ def test_a_cell_that_is_no_finite_number_is_refused_and_quoted(cell: str) -> Non
 
     assert str(refused.value) == f"column 'a' holds '{cell}'; expected a number"
     assert math.isfinite(Row(2, "t.csv", {"a": " -1.5e2 "}).number_in("a"))
+
+
+def test_a_nul_in_a_cell_is_text_as_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes('a,b\n1,"x\0\ny é"\n'.encode())
+
+    assert values_of(path) == [("1", "x\0\ny é")]
+
+
+@pytest.mark.parametrize(
+    "content", [b"PK\x03\x04\x14\0\x06\0a,b\n", b"a,b\n1,\0\xff\n", "a,b\n".encode("utf-16-le")]
+)
+def test_a_file_with_nuls_that_is_no_utf8_text_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+
+    with pytest.raises(UnknownSource, match="not a text file"):
+        rows_of(path)

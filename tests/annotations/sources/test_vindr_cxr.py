@@ -110,3 +110,12 @@ def test_a_table_without_class_names_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UnknownSource, match=r"train\.csv has no column class_name"):
         load(tmp_path, "50a4,1,2,3,4", header="image_id,x_min,y_min,x_max,y_max")
+
+
+def test_a_hidden_picture_is_said(tmp_path: Path) -> None:
+    write_picture(tmp_path / "50a4.png")
+    write_picture(tmp_path / ".50a5.png")
+
+    items = load(tmp_path, "50a4,ILD,5,R3,1,2,3,4")
+
+    assert [item.where for item in items if isinstance(item, Skipped)] == [".50a5.png"]

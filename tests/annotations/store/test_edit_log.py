@@ -183,9 +183,9 @@ def test_a_trigger_that_does_nothing_is_no_trigger(store: Store, raw: Raw) -> No
         "DELETE FROM commit_regions WHERE position = 0",
         "INSERT OR REPLACE INTO commit_regions SELECT * FROM commit_regions",
         "INSERT INTO commit_regions SELECT reading_id, commit_number, 3, 'r4', finding, certainty, "
-        "x_min, y_min, x_max, y_max, note FROM commit_regions WHERE position = 0",
+        "x_min, y_min, x_max, y_max, note, shape FROM commit_regions WHERE position = 0",
         "INSERT INTO commit_regions SELECT reading_id, commit_number, -1, 'r4', finding, "
-        "certainty, x_min, y_min, x_max, y_max, note FROM commit_regions WHERE position = 0",
+        "certainty, x_min, y_min, x_max, y_max, note, shape FROM commit_regions WHERE position = 0",
     ],
 )
 def test_plain_sql_cannot_change_what_is_kept(

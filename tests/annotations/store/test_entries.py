@@ -44,7 +44,9 @@ def test_an_audit_keeps_its_rows_in_order_with_every_number(store: Store) -> Non
     ended = store.audits.finish(run.run_id, "done", {"hit": 0.5})
     assert (ended.status, ended.summary) == ("done", {"hit": 0.5})
     assert store.audits.get(run.run_id) == ended
-    assert store.audits.restart(run.run_id).status == "running"
+    again = store.audits.restart(run.run_id)
+    assert (again.status, again.summary) == ("running", {})
+    assert store.audits.rows(run.run_id)[0] == first
 
 
 def test_rows_of_one_call_are_kept_all_or_none(store: Store) -> None:

@@ -133,3 +133,15 @@ def test_the_worker_reports_itself(store: Store) -> None:
     store.jobs.set_worker(101, 2.5)
     assert store.jobs.worker() == (101, 2.5)
     assert store.jobs.worker_seen_at() is not None
+
+
+def test_a_worker_retires_only_when_nothing_waits_and_only_itself(store: Store) -> None:
+    store.jobs.set_worker(101, 2.5)
+    job = store.jobs.submit("import", {}, "mira")
+    assert not store.jobs.retire_worker(101)
+    assert store.jobs.worker() == (101, 2.5)
+    store.jobs.cancel(job.job_id)
+    assert store.jobs.retire_worker(100)
+    assert store.jobs.worker() == (101, 2.5)
+    assert store.jobs.retire_worker(101)
+    assert store.jobs.worker() is None

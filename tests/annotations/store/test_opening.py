@@ -213,6 +213,18 @@ def test_backups_are_made_when_due_and_the_oldest_go(store: Store, tmp_path: Pat
     assert sorted(folder.iterdir()) == made[1:]
 
 
+def test_a_copy_that_somebody_put_beside_the_backups_is_neither_counted_nor_removed(
+    store: Store, tmp_path: Path
+) -> None:
+    own = tmp_path / "backups" / "before the study.sqlite"
+    own.parent.mkdir()
+    store.backup(own)
+    os.utime(own, (1, 1))
+    made = [store.backup_if_due(own.parent, every=timedelta(0), keep=1) for _ in range(2)]
+    assert store.backup_if_due(own.parent) is None
+    assert sorted(own.parent.iterdir()) == [made[-1], own]
+
+
 def test_check_names_a_changed_and_a_missing_file(
     store: Store, tmp_path: Path, new_image: Callable[..., NewImage]
 ) -> None:

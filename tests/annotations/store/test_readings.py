@@ -159,6 +159,7 @@ def test_a_box_outside_the_picture_is_refused_and_quoted(
     [
         ({"certainty": "sure"}, "unknown certainty 'sure'; known: definite, probable, possible"),
         ({"note": "x" * 2001}, "a note of 2001 characters; at most 2000"),
+        ({"note": "half a smile \ud83d"}, "the note holds half a character"),
         ({"region_id": ""}, "region id '' is not valid"),
         ({"region_id": "a'; DROP TABLE log"}, "is not valid"),
         ({"box": Box(1.5, 2, 3, 4)}, "no whole numbers"),
