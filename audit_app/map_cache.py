@@ -1,4 +1,8 @@
-"""Saliency maps that were computed once, kept in the workspace's cache folder."""
+"""Maps, prompt bases and lists of layers that were computed once, in the cache folder.
+
+Each name covers everything that decides the content, so an exchanged head or an edited entry leads
+to another file. All are bounded: what was not used for longest goes first.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +23,26 @@ from annotations.records import ImageRecord
 from annotations.workspace import Workspace
 from model_store.preprocessing import FrameGeometry
 
-MAX_BYTES = 512 * 1024**2
+AUTO: Final = "auto"
+MAX_BYTES: Final = 512 * 1024**2
+# A damaged file counts as absent: all this can be computed again.
+DAMAGED: Final = (FileNotFoundError, zipfile.BadZipFile, EOFError, KeyError, ValueError)
+# What decides an embedding; prompts and names do not.
+TOWER_KEYS: Final = (
+    "location", "kind", "preprocessing", "layer", "precision", "weights_sha256", "config_sha256",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class MapRequest:
-    """One image, one model, one mode, one method: what a cached file answers."""
+    """One image, one model, one mode, one method, one layer: what a cached file answers."""
 
     image: ImageRecord
     model: str
     mode: str
     method: str
     findings: tuple[str, ...]
+    layer: str = AUTO
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,33 +64,43 @@ class CachedMaps:
     provenance: dict[str, object]
 
 
-def cache_file(workspace: Workspace, request: MapRequest, entry: dict[str, object]) -> Path:
-    """Where the maps of this request lie, whether they exist or not.
-
-    The name covers everything that decides the maps, so an exchanged head or an edited entry
-    leads to another file.
-    """
+def cache_file(workspace: Workspace, request: MapRequest, entry: Mapping[str, object]) -> Path:
+    """Where the maps of this request lie, whether they exist or not."""
     head = workspace.models / request.model / f"{request.mode}.safetensors"
     stamp = [head.stat().st_size, head.stat().st_mtime_ns] if head.exists() else None
-    described = json.dumps(
-        {
-            "pixels": request.image.pixel_sha256,
-            "entry": entry,
-            "mode": request.mode,
-            "method": request.method,
-            "findings": request.findings,
-            "head": stamp,
-        },
-        sort_keys=True,
-    )
-    name = hashlib.sha256(described.encode()).hexdigest()[:40]
-    return workspace.cache / "maps" / f"{name}.npz"
+    described = {
+        "pixels": request.image.pixel_sha256,
+        "entry": dict(entry),
+        "mode": request.mode,
+        "method": request.method,
+        "findings": request.findings,
+        "layer": request.layer,
+        "head": stamp,
+    }
+    return workspace.cache / "maps" / f"{_name(described)}.npz"
+
+
+def basis_file(workspace: Workspace, image: ImageRecord, entry: Mapping[str, object]) -> Path:
+    """Where the basis maps of one image in one model lie."""
+    described = {"pixels": image.pixel_sha256, **_tower(entry)}
+    return workspace.cache / "bases" / f"{_name(described)}.basis"
+
+
+def text_file(workspace: Workspace, entry: Mapping[str, object], text: str) -> Path:
+    """Where the embedding of one text by one model lies."""
+    return workspace.cache / "texts" / f"{_name({'text': text, **_tower(entry)})}.npy"
+
+
+def layers_file(workspace: Workspace, entry: Mapping[str, object]) -> Path:
+    """Where the list of one model's layers lies."""
+    return workspace.cache / "layers" / f"{_name(_tower(entry))}.json"
 
 
 def read_maps(path: Path) -> CachedMaps | None:
     """The maps in this file, or None when they were not computed yet."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here: numpy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             facts = json.loads(str(stored["facts"]))
             maps = CachedMaps(
                 maps=stored["maps"],
@@ -85,34 +109,88 @@ def read_maps(path: Path) -> CachedMaps | None:
                 geometry=_geometry(facts["geometry"]),
                 provenance=facts["provenance"],
             )
-    except FileNotFoundError:
+        os.utime(path)
+    except DAMAGED:
         return None
-    os.utime(path)
     return maps
 
 
 def write_maps(path: Path, maps: CachedMaps) -> None:
     """Keep these maps, and drop the least recently used beyond the cache's bound."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     facts = {
         "findings": maps.findings,
         "geometry": asdict(maps.geometry),
         "provenance": maps.provenance,
     }
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+    with tempfile.NamedTemporaryFile(dir=_folder_of(path), suffix=".tmp", delete=False) as file:
         np.savez(file, maps=maps.maps, scores=maps.scores, facts=np.array(json.dumps(facts)))
     Path(file.name).replace(path)
     prune(path.parent)
 
 
+def read_text_embedding(path: Path) -> NDArray[np.float32] | None:
+    """Shape (D,), or None when this text was not embedded yet."""
+    try:
+        with path.open("rb") as file:
+            values: NDArray[np.float32] = np.load(file, allow_pickle=False)
+        os.utime(path)
+    except DAMAGED:
+        return None
+    return values
+
+
+def write_text_embedding(path: Path, values: NDArray[np.float32]) -> None:
+    """Keep the embedding of one text."""
+    with tempfile.NamedTemporaryFile(dir=_folder_of(path), suffix=".tmp", delete=False) as file:
+        np.save(file, values)
+    Path(file.name).replace(path)
+    prune(path.parent, 32 * 1024**2)
+
+
+def read_layers(path: Path) -> list[dict[str, Any]] | None:
+    """The layers as they were written, or None when nobody asked the model yet."""
+    try:
+        layers: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except DAMAGED:
+        return None
+    return layers
+
+
+def write_layers(path: Path, layers: Sequence[Mapping[str, object]]) -> None:
+    """Keep the list of one model's layers."""
+    temporary = _folder_of(path) / f"{path.name}.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps([dict(layer) for layer in layers]), encoding="utf-8")
+    temporary.replace(path)
+
+
 def prune(folder: Path, max_bytes: int = MAX_BYTES) -> None:
     """Remove the files that were not used for longest until ``max_bytes`` are left."""
-    files = sorted(folder.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
+    ages = []
+    for file in folder.iterdir():
+        try:
+            facts = file.stat()
+        except FileNotFoundError:  # another process prunes the same folder
+            continue
+        if file.suffix != ".tmp":
+            ages.append((facts.st_mtime_ns, facts.st_size, file))
     total = 0
-    for file in files:
-        total += file.stat().st_size
+    for _, size, file in sorted(ages, reverse=True):
+        total += size
         if total > max_bytes:
             file.unlink(missing_ok=True)
+
+
+def _folder_of(path: Path) -> Path:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path.parent
+
+
+def _tower(entry: Mapping[str, object]) -> dict[str, object]:
+    return {key: entry.get(key) for key in TOWER_KEYS}
+
+
+def _name(described: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:40]
 
 
 def _geometry(facts: dict[str, Any]) -> FrameGeometry:

@@ -2,22 +2,27 @@
 
 import { svg } from './dom.js';
 import { handlePoints, toScreen } from './geometry.js';
+import { outlinePath } from './outline.js';
 
 const HANDLE_PX = 9;
 const DASHES = { definite: '', probable: '9 5', possible: '2 5' };
 
-export const describeBox = ({ finding, certainty, box }) =>
-  `${finding}, ${certainty}, x ${box[0]} to ${box[2]}, y ${box[1]} to ${box[3]} pixels`;
+const nameOf = (shape) => (shape.kind === 'ellipse' ? 'with an ellipse' : 'with an outline');
+
+export const describeBox = ({ finding, certainty, box, shape }) =>
+  `${finding}, ${certainty}, ${shape ? `${nameOf(shape)}, ` : ''}x ${box[0]} to ${box[2]}, y ${box[1]} to ${box[3]} pixels`;
 
 class BoxElement {
   constructor(region, onFocus) {
     this.halo = svg('rect', { class: 'sa-box-halo' });
     this.line = svg('rect', { class: 'sa-box-line' });
+    this.outline = svg('path', { class: 'sa-outline' });
     this.tag = svg('text', { class: 'sa-box-tag' });
     this.handles = svg('g', { class: 'sa-handles', 'aria-hidden': 'true' });
+    this.shape = null;
     this.group = svg('g', {
       class: 'sa-box', tabindex: 0, role: 'button', 'data-region-id': region.region_id, on: { focus: onFocus },
-    }, this.halo, this.line, this.tag, this.handles);
+    }, this.halo, this.outline, this.line, this.tag, this.handles);
   }
 
   update(region, view, { isSelected, isEditable, colour }) {
@@ -36,7 +41,18 @@ class BoxElement {
     this.group.setAttribute('aria-label', describeBox(region));
     this.group.setAttribute('aria-pressed', String(isSelected));
     this.group.classList.toggle('sa-selected', isSelected);
+    this.updateOutline(region.shape ?? null, view, colour);
     this.updateHandles(region.box, view, isSelected && isEditable);
+  }
+
+  // Read-only: what the source drew. The path stays in picture coordinates, so a pan only moves it.
+  updateOutline(shape, view, colour) {
+    this.group.classList.toggle('sa-has-outline', shape !== null);
+    if (shape !== this.shape) this.outline.setAttribute('d', shape ? outlinePath(shape) : '');
+    this.shape = shape;
+    if (!shape) return;
+    this.outline.setAttribute('transform', `translate(${view.x} ${view.y}) scale(${view.scale})`);
+    this.outline.setAttribute('stroke', colour);
   }
 
   updateHandles(box, view, isShown) {

@@ -91,7 +91,7 @@ function boxCommands(panel) {
       if (!viewer.isOpen()) return false;
       const [x, y] = ARROWS[event.key.toLowerCase()];
       const by = event.shiftKey ? 10 : 1;
-      return viewer.nudge(x * by, y * by) || viewer.picture.panBy(-x * PAN_PX, -y * PAN_PX);
+      return viewer.nudge(x * by, y * by, event.repeat) || viewer.picture.panBy(-x * PAN_PX, -y * PAN_PX);
     },
     delete: () => viewer.deleteSelected(),
     escape: () => {
@@ -100,8 +100,8 @@ function boxCommands(panel) {
       viewer.select(null);
       viewer.stage.focus({ preventScroll: true });
     },
-    undo: () => panel.takeBack(panel.isEditable ? panel.history.undo() : null),
-    redo: () => panel.takeBack(panel.isEditable ? panel.history.redo() : null),
+    undo: () => panel.takeBack('undo'),
+    redo: () => panel.takeBack('redo'),
     no_finding: () => panel.model && panel.edit({ kind: 'no_finding', no_finding: !panel.model.no_finding }),
   };
 }

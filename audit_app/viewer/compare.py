@@ -1,4 +1,4 @@
-"""The comparison as a Gradio component: several maps beside each other over one radiograph."""
+"""The comparison as a Gradio component: maps beside each other over one radiograph."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ from audit_app.viewer.component import ScriptPanel, without_stub_file
 with without_stub_file():
 
     class ComparePanel(ScriptPanel):
-        """Synchronised panes; its value is None or holds case_id, finding, meta, regions, panes.
+        """Synchronised pictures; its value is ``comparison.views.view(...).value`` or None.
 
-        ``meta`` is ``state.case_meta``, ``regions`` a list of ``state.region_value``. Each pane is
-        ``{title, subtitle, heat, numbers}`` with ``numbers`` as [name, text] pairs and ``heat`` as
-        None (then the subtitle says why) or ``{width, height, values_b64, box, peak, status,
-        threshold}``: the map as bytes 0..255, the place of its grid in original pixels (it may
-        reach beyond the picture), the place of its maximum.
+        ``content`` depends on the view. Each pane in it is ``{title, subtitle, heat, numbers,
+        caption, is_waiting}`` with ``numbers`` as [name, text] pairs and ``heat`` as None (then
+        the subtitle says why) or ``{width, height, values_b64, box, peak, status, threshold}``:
+        the map as bytes 0..255, the place of its grid in original pixels, that of its maximum.
+
+        Events (their data by ``gr.EventData``): ``choose`` (any of view, mode, layer, left, right,
+        finding, method, and serial) and ``refresh`` (stamp: what the page has seen), which the
+        page sends while it waits for maps.
         """
 
         def __init__(self, **options: Any) -> None:
             super().__init__(
                 script="compare_panel.js",
                 script_class="ComparePanel",
+                events=("choose", "refresh"),
                 label="Comparison",
+                padding=False,
                 **options,
             )

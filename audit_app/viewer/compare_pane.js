@@ -1,8 +1,9 @@
 // One pane of a comparison: the radiograph, a heat layer, its contour and maximum, the reader's boxes.
 
-import { base64Bytes, el, svg } from './dom.js';
-import { blindPath, contourPath, heatColours, isWholePicture } from './heat.js';
+import { el, svg } from './dom.js';
+import { outlinePath } from './outline.js';
 import { PictureView } from './picture.js';
+import { heatScene } from './scene.js';
 
 const CROSS_PX = 9;
 const EMPTY_MAPS = {
@@ -12,16 +13,19 @@ const EMPTY_MAPS = {
 };
 
 export class ComparePane {
-  constructor() {
+  // onSave() saves this picture as a file.
+  constructor({ onSave }) {
     this.title = el('h3', {});
     this.subtitle = el('p', { class: 'sa-subtitle' });
+    this.save = el('button', { type: 'button', class: 'sa-save', title: 'Save this picture as PNG, with what it shows written below it', 'aria-label': 'Save this picture as PNG', text: 'PNG', on: { click: onSave } });
     this.stage = el('div', { class: 'sa-stage', tabindex: 0, role: 'img' });
     this.notice = el('p', { class: 'sa-notice', role: 'note' });
     this.numbers = el('dl', { class: 'sa-numbers' });
-    this.root = el('section', { class: 'sa-pane' }, el('header', {}, this.title, this.subtitle), this.stage, this.numbers);
+    this.root = el('section', { class: 'sa-pane' }, el('header', {}, this.title, this.subtitle, this.save), this.stage, this.numbers);
     this.picture = new PictureView(this.stage, { onDraw: () => this.place() });
     this.buildOverlay();
     this.stage.append(this.notice);
+    this.scene = heatScene(null);
   }
 
   buildOverlay() {
@@ -39,33 +43,40 @@ export class ComparePane {
     this.stage.append(this.overlay);
   }
 
+  // pane: {title, subtitle, heat, numbers, caption, is_waiting}; a `scene` in the place of `heat` is drawn as it is.
   show(pane, { meta, regions, colour }) {
+    this.pane = pane;
+    this.context = { meta, regions, colour };
+    const hasMap = Boolean(pane.heat || pane.scene);
     this.title.textContent = pane.title;
-    this.subtitle.textContent = pane.subtitle;
-    this.numbers.replaceChildren(...pane.numbers.flatMap(([name, value]) => [el('dt', { text: name }), el('dd', { text: value })]));
-    this.showHeat(pane.heat, meta);
+    this.title.title = pane.title;
+    this.subtitle.textContent = hasMap ? pane.subtitle : '';
+    this.subtitle.title = this.subtitle.textContent;
+    this.numbers.replaceChildren(...pane.numbers.map(([name, value]) => el('div', {}, el('dt', { text: name }), el('dd', { text: value }))));
+    this.showScene(pane.scene ?? heatScene(pane.heat, meta));
     this.showBoxes(regions, colour);
-    const reason = pane.heat ? EMPTY_MAPS[pane.heat.status] ?? '' : pane.subtitle;
+    const reason = hasMap ? EMPTY_MAPS[pane.heat?.status] ?? '' : pane.subtitle;
     this.notice.textContent = reason;
     this.notice.hidden = !reason;
+    this.notice.classList.toggle('sa-waiting', Boolean(pane.is_waiting));
+    this.save.disabled = !hasMap;
     const numbers = pane.numbers.map(([name, value]) => `${name} ${value}`).join(', ');
     this.stage.setAttribute('aria-label', `${pane.title}: ${reason || 'saliency map'}. ${numbers}`);
   }
 
-  showHeat(heat, meta) {
-    this.peak = heat?.peak ?? null;
+  showScene(scene) {
+    this.scene = scene;
+    this.peak = scene.peak;
     this.cross.setAttribute('visibility', this.peak ? 'visible' : 'hidden');
-    const isShown = heat && heat.status !== 'no_evidence';
-    const values = isShown ? base64Bytes(heat.values_b64) : null;
-    this.picture.heat = isShown ? { image: heatImage(values, heat), box: heat.box } : null;
-    this.contour.setAttribute('d', isShown ? contourPath({ ...heat, values }, heat.threshold * 255) : '');
-    this.blind.setAttribute('d', heat && !isWholePicture(heat.box, meta) ? blindPath(heat.box, meta) : '');
+    this.picture.heat = scene.image ? { image: scene.image, box: scene.box } : null;
+    this.contour.setAttribute('d', scene.contour);
+    this.blind.setAttribute('d', scene.blind);
+    this.picture.redraw();
   }
 
   showBoxes(regions, colour) {
-    this.boxes.replaceChildren(...regions.flatMap(({ box: [left, top, right, bottom] }) => ['sa-box-halo', 'sa-box-line'].map((name) => svg('rect', {
-      class: name, x: left, y: top, width: right - left, height: bottom - top, stroke: name === 'sa-box-line' ? colour : null,
-    }))));
+    const lines = ['sa-box-halo', 'sa-box-line'];
+    this.boxes.replaceChildren(...regions.flatMap((region) => lines.map((name) => regionElement(region, { class: name, stroke: name === 'sa-box-line' ? colour : null }))));
   }
 
   place() {
@@ -90,8 +101,8 @@ export class ComparePane {
   }
 }
 
-function heatImage(values, { width, height }) {
-  const canvas = new OffscreenCanvas(width, height);
-  canvas.getContext('2d').putImageData(new ImageData(heatColours(values), width, height), 0, 0);
-  return canvas;
+// The outline where the source drew one (agreement is measured with it), else the box.
+function regionElement({ box: [left, top, right, bottom], shape }, attributes) {
+  if (shape) return svg('path', { ...attributes, d: outlinePath(shape) });
+  return svg('rect', { ...attributes, x: left, y: top, width: right - left, height: bottom - top });
 }

@@ -1,83 +1,152 @@
-// Several modes side by side: same picture, window, zoom and opacity in every pane, all in the page.
+// Maps beside each other: same picture, window, zoom and opacity everywhere, five ways to look at them.
 
+import { PaneControls } from './compare_controls.js';
+import { GridView } from './compare_grid.js';
+import { LayersView } from './compare_layers.js';
+import { MethodLine } from './compare_methods.js';
 import { ComparePane } from './compare_pane.js';
-import { el } from './dom.js';
-import { toPicture } from './geometry.js';
+import { ModesView, PairView } from './compare_views.js';
+import { WordsView } from './compare_words.js';
+import { el, isTyping } from './dom.js';
 import { Gestures } from './gestures.js';
 import { infernoColour } from './heat.js';
 import { prepared } from './meta.js';
 import { PixelCache } from './pixels.js';
 import { Raster } from './raster.js';
+import { download, pngOf } from './saving_png.js';
+import { exportFrame, fileName } from './sheet_layout.js';
 import * as transport from './transport.js';
+import { colourWords, displayTable } from './windowing.js';
 
 const FIRST_OPACITY = 0.5;
+const LOOK_AGAIN_MS = 350;
+const PATIENCE_MS = 8000; // after it an answer is taken for lost
+const FILE_EDGE = 1100;
+const VIEWS = { modes: ModesView, grid: GridView, layers: LayersView, pair: PairView, words: WordsView };
 
 export class ComparePanel {
-  constructor(host) {
-    Object.assign(this, { host, panes: [], caseId: null, raster: null, isHidden: false });
+  // trigger(event, data): 'choose' and 'refresh' go to the server.
+  constructor(host, trigger = () => {}) {
+    Object.assign(this, { host, trigger, view: null, viewName: '', caseId: null, raster: null, isHidden: false });
+    Object.assign(this, { serial: 0, pending: null, isInverted: false, preset: null, value: null });
     this.pixels = new PixelCache({ fetchPixels: transport.fetchPixels });
     this.build();
     host.comparePanel = this;
     this.show(null);
   }
 
+  get panes() {
+    return this.view?.panes ?? [];
+  }
+
   build() {
-    const redraw = () => this.applyOpacity();
+    const redraw = () => this.applyStyle();
+    const button = (text, title, click) => el('button', { type: 'button', class: 'sa-tool', text, title, on: { click } });
+    this.tabs = el('div', { class: 'sa-segmented', role: 'group', 'aria-label': 'View' });
     this.opacity = el('input', { type: 'range', min: 0, max: 1, step: 0.02, value: FIRST_OPACITY, 'aria-label': 'Opacity of the maps', on: { input: redraw } });
     this.contour = el('input', { type: 'checkbox', checked: true, on: { change: redraw } });
     this.presets = el('select', { 'aria-label': 'Window preset', on: { change: () => this.choosePreset() } });
-    const button = (text, title, click) => el('button', { type: 'button', class: 'sa-tool', text, title, on: { click } });
+    this.saving = button('Save PNG', 'Save what is shown as one PNG, with its provenance written below it', () => this.saveView());
     this.message = el('p', { class: 'sa-message', role: 'alert', hidden: true });
     this.controls = el('div', { class: 'sa-toolbar', role: 'toolbar', 'aria-label': 'Picture and map tools' },
-      el('label', { class: 'sa-opacity' }, el('span', { text: 'Map' }), this.opacity),
-      legend(),
-      el('label', {}, this.contour, el('span', { text: 'Contour at the threshold' })),
+      this.tabs,
+      el('label', { class: 'sa-opacity' }, el('span', { text: 'Map' }), this.opacity), legend(),
+      el('label', { title: 'Where the map exceeds half of its range: the prediction that IoU scores' }, this.contour, el('span', { text: 'Contour' })),
       el('div', { class: 'sa-spacer' }), this.presets,
       button('Fit', 'Fit to the pane (F)', () => this.each((picture) => picture.fit())),
-      button('Hide', 'Film only (hold H)', () => this.setHidden(!this.isHidden)));
-    this.board = el('div', { class: 'sa-board' });
+      button('Hide', 'Film only (hold H)', () => this.setHidden(!this.isHidden)), this.saving);
+    this.methods = new MethodLine((method) => this.choose({ method }));
+    this.place = el('div', { class: 'sa-view-place' });
     this.empty = el('p', { class: 'sa-empty' });
     this.host.classList.add('sa-panel', 'sa-compare');
     this.host.tabIndex = -1;
-    this.host.replaceChildren(this.controls, this.message, this.board, this.empty);
+    this.host.replaceChildren(this.controls, this.message, this.place, this.methods.root, this.empty);
     this.host.addEventListener('keydown', (event) => this.key(event));
-    this.host.addEventListener('keyup', (event) => event.key.toLowerCase() === 'h' && this.setHidden(false));
+    this.host.addEventListener('keyup', (event) => event.key.toLowerCase() === 'h' && !isTyping(event.target) && this.setHidden(false));
   }
 
-  // {case_id, finding, meta, regions, panes: [...]} or null
+  // --- values from the server --------------------------------------------------------------------
+
+  // {case_id, view, serial, is_waiting, content, ...}, the short form {unchanged: true, ...}, or null.
   show(value) {
-    const isShown = Boolean(value?.panes?.length);
+    if (value && this.isLate(value)) return;
+    this.await(value);
+    if (value?.unchanged) return;
+    this.value = value;
+    const isShown = Boolean(value?.content);
     this.host.classList.toggle('sa-is-empty', !isShown);
     this.empty.textContent = value?.problem ?? (isShown ? '' : 'Nothing to compare yet.');
+    this.host.classList.remove('sa-is-asking');
     if (!isShown) {
       this.caseId = null;
       return;
     }
-    this.setPaneCount(value.panes.length);
     if (value.case_id !== this.caseId) this.openCase(value);
-    const colour = value.meta.findings.find(({ name }) => name === value.finding)?.colour ?? '#ffffff';
-    const context = { meta: value.meta, regions: value.regions, colour };
-    value.panes.forEach((pane, i) => this.panes[i].show(pane, context));
-    this.applyOpacity();
+    this.showTabs(value);
+    this.showMethod(layerOf(value.content));
+    this.showView(value);
+    this.applyStyle();
   }
 
-  setPaneCount(count) {
-    while (this.panes.length > count) this.panes.pop().dispose();
-    while (this.panes.length < count) {
-      const pane = new ComparePane();
-      this.panes.push(pane);
-      this.board.append(pane.root);
-      const gestures = new Gestures(pane.stage, new PaneControls(this, pane));
-      gestures.tool = 'pan';
-      if (this.meta && this.caseId) this.openPane(pane);
-    }
-    this.board.style.setProperty('--sa-panes', count);
+  // An answer to an earlier question while a newer one is on its way.
+  isLate({ serial }) {
+    const { pending } = this;
+    if (!pending) return false;
+    const isOwn = serial === pending.serial;
+    if (isOwn || performance.now() - pending.since > PATIENCE_MS) this.pending = null;
+    return this.pending !== null;
   }
+
+  // Keeps asking while maps are being computed; each answer leads to the next question.
+  await(value) {
+    clearTimeout(this.timer);
+    if (!value?.is_waiting) return;
+    const again = () => {
+      if (!this.host.isConnected) return;
+      this.trigger('refresh', { stamp: value.stamp, serial: value.serial });
+      this.timer = setTimeout(again, PATIENCE_MS);
+    };
+    this.timer = setTimeout(again, LOOK_AGAIN_MS);
+  }
+
+  choose(data) {
+    this.serial += 1;
+    this.pending = { serial: this.serial, since: performance.now() };
+    this.host.classList.add('sa-is-asking');
+    this.trigger('choose', { ...data, serial: this.serial });
+    setTimeout(() => this.host.classList.remove('sa-is-asking'), PATIENCE_MS);
+  }
+
+  showTabs({ options, view }) {
+    this.tabs.replaceChildren(...options.views.map(({ name, title }) => el('button', {
+      type: 'button', text: title, 'aria-pressed': String(name === view), on: { click: () => name !== this.viewName && this.choose({ view: name }) },
+    })));
+  }
+
+  // The words of the method, with the layer that the shown maps were read at.
+  showMethod(layer) {
+    const { options, view } = this.value;
+    this.methods.show(view === 'words' ? { ...options, method: 'gradcam' } : options, layer);
+  }
+
+  showView(value) {
+    if (this.viewName !== value.view) {
+      this.view?.dispose();
+      this.viewName = value.view;
+      this.view = new VIEWS[value.view](this);
+      this.place.replaceChildren(this.view.root);
+    }
+    const colour = value.meta.findings.find(({ name }) => name === value.finding)?.colour ?? '#ffffff';
+    const { reader, finding, meta, regions, options } = value;
+    this.view.show(value.content, { caseId: value.case_id, reader, finding, meta, regions, options, colour });
+  }
+
+  // --- picture -----------------------------------------------------------------------------------
 
   async openCase(value) {
     this.caseId = value.case_id;
     this.meta = prepared(value.meta);
-    this.raster = null;
+    Object.assign(this, { raster: null, isInverted: false, preset: this.meta.presets[this.meta.default_preset] });
     this.message.hidden = true;
     this.presets.replaceChildren(...this.meta.presets.map((preset, at) => el('option', { value: at, text: preset.name })));
     this.presets.value = String(this.meta.default_preset);
@@ -85,105 +154,150 @@ export class ComparePanel {
     try {
       const pixels = await this.pixels.get(this.meta);
       if (this.caseId !== value.case_id) return;
-      this.raster = new Raster(pixels, this.meta.width, this.meta.height);
       this.loaded = pixels;
-      this.panes.forEach((pane) => pane.picture.setRaster(this.raster, pixels));
+      this.raster = new Raster(pixels, this.meta.width, this.meta.height);
+      this.applyWindow();
+      this.panes.forEach((pane) => this.openPane(pane, true));
+      this.view.redraw();
     } catch (error) {
       this.message.textContent = `The picture could not be loaded: ${error.message}`;
       this.message.hidden = false;
     }
   }
 
-  openPane(pane) {
-    pane.picture.open(this.meta);
-    if (this.raster) pane.picture.setRaster(this.raster, this.loaded);
+  // Panes of a view, made and removed so that there are `count`.
+  setPanes(view, board, count) {
+    while (view.panes.length > count) view.panes.pop().dispose();
+    while (view.panes.length < count) {
+      const pane = new ComparePane({ onSave: () => this.savePanes([pane]) });
+      view.panes.push(pane);
+      board.append(pane.root);
+      const gestures = new Gestures(pane.stage, new PaneControls(this, pane));
+      gestures.tool = 'pan';
+      if (this.meta && this.caseId) this.openPane(pane);
+    }
+    board.style.setProperty('--sa-panes', Math.max(1, count));
+  }
+
+  openPane({ picture, scene }, isOpen = false) {
+    if (!isOpen) picture.open(this.meta);
+    Object.assign(picture, { isInverted: this.isInverted, preset: this.preset });
+    if (scene.image) picture.heat = { image: scene.image, box: scene.box };
+    if (this.raster) picture.setRaster(this.raster, this.loaded);
   }
 
   each(action) {
-    this.panes.forEach((pane) => action(pane.picture));
+    this.panes.forEach((pane) => pane.picture.meta && action(pane.picture));
   }
 
   choosePreset() {
     const preset = this.meta?.presets[Number(this.presets.value)];
-    if (preset) this.each((picture) => picture.setPreset(preset));
+    if (preset) this.setPreset(preset);
   }
 
-  applyOpacity() {
+  setPreset(preset) {
+    this.preset = preset;
+    this.each((picture) => picture.setPreset(preset));
+    this.applyWindow();
+  }
+
+  setInverted(isInverted) {
+    this.isInverted = isInverted;
+    this.each((picture) => picture.setInverted(isInverted));
+    this.applyWindow();
+  }
+
+  // The panes set the raster's greys too; small pictures have no pane that would.
+  applyWindow() {
+    if (!this.raster) return;
+    const isLightAir = this.meta.photometric === 'MONOCHROME1';
+    this.raster.setWords(colourWords(displayTable(this.preset, this.meta.bits, isLightAir !== this.isInverted)));
+    this.view.redraw();
+  }
+
+  style() {
+    return { opacity: Number(this.opacity.value), hasContour: this.contour.checked, isHidden: this.isHidden };
+  }
+
+  applyStyle() {
+    const { opacity, hasContour, isHidden } = this.style();
     for (const pane of this.panes) {
-      pane.picture.opacity = this.isHidden ? 0 : Number(this.opacity.value);
-      pane.setContour(this.contour.checked);
-      pane.setHidden(this.isHidden);
+      pane.picture.opacity = isHidden ? 0 : opacity;
+      pane.setContour(hasContour);
+      pane.setHidden(isHidden);
       pane.picture.redraw();
     }
+    this.view?.redraw();
   }
 
   setHidden(isHidden) {
+    if (isHidden === this.isHidden) return;
     this.isHidden = isHidden;
-    this.applyOpacity();
+    this.applyStyle();
   }
 
   key(event) {
-    if (event.target === this.presets) return;
+    if (event.target === this.presets || isTyping(event.target)) return;
     const key = event.key.toLowerCase();
     if (key === 'f') this.each((picture) => picture.fit());
     else if (key === 'h') this.setHidden(true);
     else if (key === '+' || key === '=') this.each((picture) => picture.zoomBy(1.25));
     else if (key === '-') this.each((picture) => picture.zoomBy(0.8));
-    else if (key === 'i') this.each((picture) => picture.setInverted(!picture.isInverted));
+    else if (key === 'i') this.setInverted(!this.isInverted);
     else return;
     event.preventDefault();
   }
-}
 
-// What the gestures of one pane do: the same to every pane.
-class PaneControls {
-  constructor(panel, pane) {
-    Object.assign(this, { panel, pane, isEditable: false, selectedId: null });
-    const { picture } = pane;
-    this.picture = {
-      get view() { return picture.view; },
-      get meta() { return picture.meta; },
-      window: () => picture.window(),
-      panBy: (dx, dy) => panel.each((one) => one.panBy(dx, dy)),
-      zoomBy: (factor, point) => panel.each((one) => one.zoomBy(factor, point)),
-    };
+  // --- files -------------------------------------------------------------------------------------
+
+  saveView() {
+    const sheet = this.view?.sheet();
+    if (sheet?.panes?.length) this.savePanes(sheet.panes, sheet);
+    else if (sheet?.cells?.length) this.save(sheet);
+    else this.say('There is no map to save yet.');
   }
 
-  isOpen() {
-    return this.panel.caseId !== null;
+  savePanes(panes, { columns = panes.length, caption = [], isDifference = panes.some(({ pane }) => pane.scene) } = {}) {
+    const cells = panes.map(({ pane, picture, scene, context }) => ({
+      title: pane.title,
+      subtitle: [pane.subtitle, ...pane.numbers.map(([name, text]) => `${name} ${text}`)].join(' · '),
+      scene,
+      frame: exportFrame(picture.view, picture.viewport, this.meta, FILE_EDGE),
+      style: { ...this.style(), raster: this.raster, regions: context.regions, colour: context.colour },
+    }));
+    this.save({ cells, columns, isDifference, caption: [...caption, ...panes.flatMap(({ pane }) => pane.caption)] });
   }
 
-  takeFocus() {
-    this.pane.stage.focus({ preventScroll: true });
+  async save(sheet) {
+    if (!this.raster) {
+      this.say('The picture is still being loaded.');
+      return;
+    }
+    const { finding, view } = this.value;
+    try {
+      const blob = await pngOf({ title: titleOf(this.value), ...sheet });
+      download(blob, fileName('saliency', this.caseId.slice(0, 8), view === 'grid' ? 'all-findings' : finding, view));
+    } catch (error) {
+      this.say(`The picture could not be saved: ${error.message}`);
+    }
   }
 
-  toPicture({ x, y }) {
-    return toPicture(this.pane.picture.view, x, y);
-  }
-
-  setView(view) {
-    this.panel.each((picture) => picture.setView(view));
-  }
-
-  valueRange() {
-    const { presets, bits } = this.pane.picture.meta;
-    return Math.max(presets.find(({ kind }) => kind === 'window')?.width ?? 0, 2 ** bits / 16);
-  }
-
-  dragWindow(window) {
-    this.panel.each((picture) => picture.setPreset({ ...window, kind: 'window', name: 'custom' }));
-  }
-
-  windowDone() {}
-
-  pointAt() {}
-
-  showDraft() {}
-
-  hit() {
-    return null;
+  say(text) {
+    this.message.textContent = text;
+    this.message.hidden = false;
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => { this.message.hidden = true; }, 5000);
   }
 }
+
+function titleOf({ finding, view, options }) {
+  const { title } = options.methods.find(({ name }) => name === options.method);
+  const what = view === 'grid' ? 'All findings' : finding;
+  const models = view === 'pair' ? 'two maps and their difference' : options.model;
+  return `${what}: ${models}, ${view === 'words' ? 'Grad-CAM' : title}`;
+}
+
+const layerOf = ({ pane, panes = [pane], rows = [] }) => [...panes, ...rows].find((one) => one?.layer)?.layer ?? '';
 
 // Each map is drawn between its own lowest and highest value.
 function legend() {

@@ -7,13 +7,14 @@ from typing import Any, Final, cast, get_args
 from annotations.errors import AnnotationError
 from annotations.records import CERTAINTIES, Edit, EditKind, ImageRecord, Region
 from annotations.regions import Box, parse_box
+from annotations.shapes import Shape, parse_shape
 
 MAX_NUMBER: Final = 2**53
 MAX_CORNER: Final = 1e7
 EDIT_FIELDS: Final = frozenset(
     {"client_id", "sequence", "base_version", "kind", "region", "region_id", "no_finding"}
 )
-REGION_FIELDS: Final = frozenset({"region_id", "finding", "certainty", "box", "note"})
+REGION_FIELDS: Final = frozenset({"region_id", "finding", "certainty", "box", "note", "shape"})
 
 
 class InvalidRequest(AnnotationError):
@@ -31,7 +32,7 @@ def parse_edit(body: object, image: ImageRecord, known_notes: dict[str, str]) ->
 
     Raises:
         InvalidRequest: If a field is missing, unknown or of another type.
-        InvalidRegion: If the box is not one, or lies outside the picture.
+        InvalidRegion: If the box or the shape is not one, or lies outside the picture.
     """
     fields = _object(body, EDIT_FIELDS, "an edit")
     kind = _text(fields, "kind")
@@ -77,7 +78,12 @@ def _region(value: object, image: ImageRecord, known_notes: dict[str, str]) -> R
         certainty=certainty,
         box=_box(fields.get("box"), image),
         note=known_notes.get(region_id, "") if note is None else note,
+        shape=_shape(fields.get("shape")),
     )
+
+
+def _shape(value: object) -> Shape | None:
+    return None if value is None else parse_shape(value)
 
 
 def _box(value: object, image: ImageRecord) -> Box:

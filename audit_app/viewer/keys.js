@@ -50,7 +50,7 @@ export const COMMANDS = new Map(
 
 // 'ctrl+z', 'shift+arrowleft', 'f', '?'. Shift counts only where the key does not say it already.
 export function comboOf(event) {
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key.toLowerCase();
+  const key = event.key.toLowerCase();
   const isLetter = /^[a-z]$/.test(key);
   const hasShift = event.shiftKey && (isLetter || key.length > 1);
   const isControl = event.ctrlKey || event.metaKey;

@@ -117,11 +117,16 @@ def _stamp(image: ImageRecord) -> list[int | str]:
     try:
         status = Path(image.path).stat()
     except OSError as error:
-        raise UnreadableImage(
-            f"the file {image.path} of image '{image.name}' cannot be read ({error.strerror}); "
-            "put it back where it was at the import"
-        ) from error
+        raise _unreadable(image, error) from error
     return [image.path, status.st_size, status.st_mtime_ns]
+
+
+def _unreadable(image: ImageRecord, error: OSError) -> UnreadableImage:
+    """The refusal as it goes to the page, where nobody learns how the folders are named."""
+    return UnreadableImage(
+        f"the file of image '{image.name}' cannot be read ({error.strerror}); put it back where it "
+        "was at the import: 'launch.py check W' names the place"
+    )
 
 
 def _stored_stamp(cached: CachedPicture) -> list[int | str] | None:
@@ -134,10 +139,13 @@ def _stored_stamp(cached: CachedPicture) -> list[int | str] | None:
 
 
 def _check_unchanged(image: ImageRecord) -> None:
-    found = file_sha256(Path(image.path))
+    try:
+        found = file_sha256(Path(image.path))
+    except OSError as error:
+        raise _unreadable(image, error) from error
     if found != image.sha256:
         raise UnreadableImage(
-            f"the file {image.path} of image '{image.name}' changed since it was imported "
+            f"the file of image '{image.name}' changed since it was imported "
             f"(SHA-256 {image.sha256[:12]}... then, {found[:12]}... now); its readings belong to "
             "the old picture: restore the file, or import the new one under another name"
         )
@@ -147,8 +155,8 @@ def _build(cached: CachedPicture, image: ImageRecord, stamp: list[int | str]) ->
     radiograph = load_radiograph(Path(image.path))
     if pixel_sha256(radiograph) != image.pixel_sha256:
         raise UnreadableImage(
-            f"the file {image.path} of image '{image.name}' is the imported one, but it is decoded "
-            "to other pixels now; use the decoder versions of the import, or import it again into "
+            f"the file of image '{image.name}' is the imported one, but it is decoded to other "
+            "pixels now; use the decoder versions of the import, or import it again into "
             "a new workspace"
         )
     partial = cached.folder.with_name(f"{cached.folder.name}.{uuid.uuid4().hex}.partial")

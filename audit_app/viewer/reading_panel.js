@@ -85,15 +85,17 @@ export class ReadingPanel {
       ['keydown', active((event) => this.keyDown(event))],
       ['keyup', active((event) => this.keyUp(event))],
     ];
-    this.wake = active(() => this.saving.retryNow());
+    this.ofWindow = [
+      ['online', active(() => this.saving.retryNow())],
+      ['blur', active(() => this.keysReleased())],
+    ];
     for (const [type, listener] of this.listeners) document.addEventListener(type, listener);
-    window.addEventListener('online', this.wake);
-    window.addEventListener('blur', () => this.keysReleased());
+    for (const [type, listener] of this.ofWindow) window.addEventListener(type, listener);
   }
 
   dispose() {
     for (const [type, listener] of this.listeners) document.removeEventListener(type, listener);
-    window.removeEventListener('online', this.wake);
+    for (const [type, listener] of this.ofWindow) window.removeEventListener(type, listener);
     this.viewer.dispose();
   }
 
@@ -105,19 +107,19 @@ export class ReadingPanel {
     this.isStepping = false;
     if (!value) return this.showEmpty('Choose a case in the worklist.');
     this.saving.start(value);
-    if (value.problem) return this.showEmpty(value.problem, value.title);
+    if (value.problem) return this.showEmpty(value.problem);
     if (value.case_id === this.caseId) return this.adopt(value.reading);
     return this.open(value);
   }
 
-  showEmpty(text, title = '') {
+  showEmpty(text) {
     this.opening += 1;
     this.caseId = null;
     this.model = null;
     this.viewer.close();
     this.host.classList.add('sa-is-empty');
     this.empty.textContent = text;
-    this.title.textContent = title;
+    this.title.textContent = '';
     this.badge.textContent = '';
     this.saving.conflict.hidden = true;
     this.stage.setAttribute('aria-label', `Radiograph: ${text}`);
@@ -263,10 +265,16 @@ export class ReadingPanel {
     return inverse;
   }
 
-  takeBack(change) {
-    if (!this.isEditable || !change) return;
+  // One step of the history, 'undo' or 'redo'. A step that is refused now stays the next one.
+  takeBack(way) {
+    const change = this.isEditable ? this.history[way]() : null;
+    if (!change) return;
     const reason = this.model.refusal(change);
-    if (reason) return this.say(reason);
+    if (reason) {
+      this.history[way === 'undo' ? 'redo' : 'undo']();
+      this.say(`Nothing was taken back: ${reason}`);
+      return;
+    }
     this.perform(change);
     if (change.kind === 'put') this.viewer.selectedId = change.region.region_id;
     this.showReading();

@@ -23,9 +23,10 @@ from audit_app.services import Services
 from audit_app.session import SIGN_IN, AccessRefused, Visitor, require, visitor_of_route
 from audit_app.viewer.forms import InvalidRequest, parse_base_version, parse_edit
 from audit_app.viewer.pixels import cached_picture
+from audit_app.viewer.prompt_route import send_prompt_map
 from audit_app.viewer.state import reading_value
 
-MAX_BODY_BYTES: Final = 64 * 1024
+MAX_BODY_BYTES: Final = 1024 * 1024  # a region with an outline of many points
 READERS: Final[tuple[Role, ...]] = ("reader",)
 NO_STORE: Final = {"Cache-Control": "no-store"}
 SCRIPTS: Final = Path(__file__).parent
@@ -58,6 +59,7 @@ def build_routes(services: Services) -> list[BaseRoute]:
         ("POST", f"{reading}/commit"): Action(commit, READERS, has_body=True),
         ("POST", f"{reading}/reopen"): Action(reopen, READERS, has_body=True),
         ("POST", f"{reading}/reveal"): Action(reveal, READERS, has_body=True),
+        ("POST", "/audit/images/{image_id}/words"): Action(send_prompt_map, has_body=True),
     }
     routes: list[BaseRoute] = [
         Route(path, _endpoint(services, action), methods=[method])

@@ -4,9 +4,11 @@ import { el, uuid } from './dom.js';
 import { Outbox } from './outbox.js';
 import * as transport from './transport.js';
 
+const WAITS = 'The commit waits until every change is saved …';
+
 export class Saving {
   constructor(panel) {
-    Object.assign(this, { panel, outbox: null, isCommitting: false });
+    Object.assign(this, { panel, outbox: null, committing: new Set(), leftBehind: '' });
     this.state = el('span', { class: 'sa-saved', role: 'status', 'aria-live': 'polite' });
     this.conflict = el('div', { class: 'sa-conflict', role: 'alert', hidden: true });
   }
@@ -58,9 +60,13 @@ export class Saving {
   }
 
   async rejected(edit, body) {
-    if (edit.image_id !== this.panel.caseId) return;
+    const reason = body?.message ?? 'the server refused this change';
+    if (edit.image_id !== this.panel.caseId) {
+      this.panel.say(`A change to another case was not saved: ${reason}`, true);
+      return;
+    }
     this.panel.history.clear();
-    this.panel.say(`Not saved: ${body?.message ?? 'the server refused this change'}`, true);
+    this.panel.say(`Not saved: ${reason}`, true);
     await this.refresh();
   }
 
@@ -101,16 +107,29 @@ export class Saving {
 
   async commit() {
     const { caseId } = this.panel;
-    if (!this.panel.isEditable || this.isCommitting) return;
+    if (!this.panel.isEditable) return;
+    if (this.committing.has(caseId)) return this.panel.say(WAITS, true);
     if (this.outbox.heldOf(caseId).length) return this.panel.say('Decide first about the changes that were not saved.');
     if (!this.panel.model.regions.length && !this.panel.model.no_finding) {
       return this.panel.say('Mark what you see, or choose No Finding, before the commit.');
     }
-    this.isCommitting = true;
-    if (this.outbox.pendingOf(caseId).length) this.panel.say('The commit waits until every change is saved …');
+    this.committing.add(caseId); // each case on its own: one may wait long for a server that is gone
+    try {
+      await this.commitOnceSaved(caseId, this.panel.meta.name);
+    } finally {
+      this.committing.delete(caseId);
+    }
+  }
+
+  async commitOnceSaved(caseId, name) {
+    if (this.outbox.pendingOf(caseId).length) this.panel.say(WAITS, true);
     await this.outbox.flushed(caseId);
-    if (!this.outbox.heldOf(caseId).length) await this.sendCommit(caseId);
-    this.isCommitting = false;
+    if (this.panel.caseId !== caseId) {
+      this.leftBehind = `${name} was not committed: it was left while the commit waited. Open it and commit again.`;
+      this.panel.say(this.leftBehind, true);
+    } else if (this.outbox.heldOf(caseId).length) {
+      this.panel.say('Not committed: decide first about the changes that were not saved.', true);
+    } else await this.sendCommit(caseId);
   }
 
   async sendCommit(caseId) {
@@ -128,10 +147,11 @@ export class Saving {
   }
 
   async act(caseId, request, failure, isDone = () => false) {
-    if (this.panel.caseId !== caseId) return;
+    const { name } = this.panel.meta;
     const answer = await request().catch(() => null);
-    if (this.panel.caseId !== caseId) return;
-    this.panel.say('');
+    if (this.panel.caseId !== caseId) return this.actedOnLeft(caseId, answer, `${name}: ${failure}`);
+    this.panel.say(this.leftBehind, true); // the end of this commit must not hide that of another
+    this.leftBehind = '';
     const reading = answer?.body?.reading;
     if (reading) {
       this.panel.history.clear();
@@ -139,6 +159,12 @@ export class Saving {
     }
     if (answer?.body?.ok || (reading && isDone(reading))) this.panel.trigger('changed', { case_id: caseId });
     else this.panel.say(`${failure}: ${answer?.body?.message ?? 'the server did not answer; try again'}`, true);
+  }
+
+  // The answer came after the case was left: the worklist must know, or the reader.
+  actedOnLeft(caseId, answer, failure) {
+    if (answer?.body?.ok) this.panel.trigger('changed', { case_id: caseId });
+    else this.panel.say(`${failure}: ${answer?.body?.message ?? 'the server did not answer'}. Open it and try again.`, true);
   }
 }
 

@@ -6,7 +6,7 @@ const CERTAINTIES = [['definite', 'Q'], ['probable', 'W'], ['possible', 'E']];
 
 export class Sidebar {
   // owner: {chooseFinding(name), chooseCertainty(name), selectBox(id), deleteBox(id), setNote(text),
-  //         run(command), isEditable()}
+  //         run(command)}
   constructor(owner) {
     this.owner = owner;
     this.findingButtons = new Map();
@@ -108,7 +108,7 @@ export class Sidebar {
 
   // --- showing -----------------------------------------------------------------------------------
 
-  // state: {model, selected: region|null, finding, certainty, colourOf, isEditable}
+  // state: {model, selected: region|null, isFresh, finding, certainty, colourOf, isEditable}
   show(state) {
     const shown = state.selected && !state.isFresh ? state.selected.finding : state.finding;
     for (const [name, button] of this.findingButtons) {

@@ -13,6 +13,7 @@ from typing import Any, Final
 from annotations.errors import AnnotationError, UnknownRecord
 from annotations.findings import NO_FINDING
 from annotations.records import ImageRecord, Reading, Region
+from annotations.shapes import shape_value
 from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.viewer.pixels import cached_picture
@@ -111,6 +112,7 @@ def region_value(region: Region) -> dict[str, Any]:
         "certainty": region.certainty,
         "box": list(region.box.corners),
         "note": region.note,
+        "shape": None if region.shape is None else shape_value(region.shape),
     }
 
 

@@ -42,3 +42,5 @@ export async function fetchPixels(imageId) {
 export async function fetchPreview(imageId) {
   return createImageBitmap(await (await fetchImage(`images/${imageId}/preview`)).blob());
 }
+
+export const askWords = (imageId, question) => post(`images/${imageId}/words`, question);

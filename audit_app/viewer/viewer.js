@@ -13,7 +13,7 @@ const SCALE_BAR_PX = 160;
 export class RadiographViewer {
   // owner: {edit(change, tag), refuse(message), selected(id), windowChanged(), colourOf(finding)}
   constructor(stage, owner) {
-    Object.assign(this, { stage, owner, regions: [], selectedId: null, isEditable: false });
+    Object.assign(this, { stage, owner, regions: [], selectedId: null, warnedId: null, isEditable: false });
     Object.assign(this, { finding: '', certainty: 'definite', draft: null, ruler: null });
     this.picture = new PictureView(stage, { onDraw: () => this.drawOverlay() });
     this.boxes = new BoxLayer(stage, { onFocus: (id) => this.select(id) });
@@ -64,6 +64,7 @@ export class RadiographViewer {
     const hasChanged = id !== this.selectedId;
     this.selectedId = id;
     if (hasChanged) {
+      this.warnedId = null;
       this.drawBoxes();
       this.owner.selected(id);
     }
@@ -95,18 +96,29 @@ export class RadiographViewer {
       this.owner.refuse('That box was smaller than 2 pixels and was not kept. Drag a larger one.');
       return;
     }
-    const region = { region_id: uuid(), finding: this.finding, certainty: this.certainty, box, note: '' };
+    const region = { region_id: uuid(), finding: this.finding, certainty: this.certainty, box, note: '', shape: null };
     if (this.owner.edit({ kind: 'put', region })) this.select(region.region_id, { withFocus: true });
   }
 
   changed(region, box, tag = '') {
     const isSame = box.every((value, i) => value === region.box[i]);
-    if (!isSame) this.owner.edit({ kind: 'put', region: { ...region, box } }, tag);
+    if (isSame || !this.mayDropOutline(region)) return;
+    this.owner.edit({ kind: 'put', region: { ...region, box, shape: null } }, tag);
   }
 
-  nudge(dx, dy) {
+  // The outline belongs to its box: it goes when the box changes, which is said once before.
+  mayDropOutline(region) {
+    if (!region.shape || this.warnedId === region.region_id) return true;
+    this.warnedId = region.region_id;
+    this.drawBoxes();
+    this.owner.refuse('This region has an outline from its source, which a change of the box would drop. Change the box once more to drop it; undo brings it back.');
+    return false;
+  }
+
+  nudge(dx, dy, isRepeat = false) {
     const region = this.selected();
     if (!region || !this.isEditable) return false;
+    if (isRepeat && region.shape) return true; // a key held down must not run over the warning
     this.changed(region, moveBox(region.box, dx, dy, this.picture.meta), `nudge ${region.region_id}`);
     return true;
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
+from annotations.image_entries import describe_image
 from annotations.imaging import file_sha256, load_radiograph
-from annotations.imaging.radiograph import pixel_sha256
-from annotations.records import ImageRecord, NewImage
+from annotations.records import ImageRecord
 from annotations.store import Store
 from annotations.workspace import Workspace, create_workspace
 
@@ -85,27 +86,13 @@ def write_dicom(path: Path, pixels: NDArray[np.uint16], *, spacing_mm: float = 0
 
 def add_image(store: Store, path: Path, *, name: str = "", history: str = "") -> ImageRecord:
     """The stored record of a file, as an import makes it."""
-    radiograph = load_radiograph(path)
-    height, width = radiograph.size
+    entry = describe_image(path, load_radiograph(path), source="folder", sha256=file_sha256(path))
     record, _ = store.images.add(
-        NewImage(
-            path=str(path),
-            origin=str(path),
-            name=name or path.name,
-            source="folder",
-            sha256=file_sha256(path),
-            pixel_sha256=pixel_sha256(radiograph),
-            height=height,
-            width=width,
-            bits=radiograph.bits,
-            photometric=radiograph.photometric,
-            modality=radiograph.modality,
-            view=radiograph.view,
-            spacing_mm=radiograph.spacing_mm,
+        replace(
+            entry,
+            name=name or entry.name,
             patient_hash=path.stem,
             study_hash=path.stem,
-            flags=radiograph.flags,
-            facts=dict(radiograph.facts),
             history=history,
         )
     )

@@ -46,16 +46,23 @@ def comparison_value(services: Services, case_id: str) -> dict[str, Any]:
     meta = case_meta(services, case_id)
     width, height = meta["width"], meta["height"]
     crop = [width * 0.1, 0.0, width * 0.9, float(height)]
+    panes = [
+        pane("Zero-shot", bump(4, 5), [0.0, 0.0, float(width), float(height)]),
+        pane("Linear probe", bump(9, 9), crop),
+        pane("Fine-tune", np.zeros((GRID, GRID)), crop),
+    ]
     return {
         "case_id": case_id,
+        "view": "modes",
+        "serial": 0,
+        "is_waiting": False,
+        "reader": "a reader",
         "finding": "Fracture",
         "meta": meta,
         "regions": [{"box": [width // 4, height // 4, width // 2, height // 2]}],
-        "panes": [
-            pane("Zero-shot", bump(4, 5), [0.0, 0.0, float(width), float(height)]),
-            pane("Linear probe", bump(9, 9), crop),
-            pane("Fine-tune", np.zeros((GRID, GRID)), crop),
-        ],
+        "look": {"layer": "auto"},
+        "options": {"views": [], "models": [], "model": "m", "method": "gradcam", "methods": []},
+        "content": {"layer": "", "panes": panes},
     }
 
 
@@ -86,4 +93,6 @@ def pane(title: str, values: np.ndarray[Any, Any], box: list[float]) -> dict[str
             "threshold": 0.5,
         },
         "numbers": [["Hit", "1.000"], ["IoU", "0.412"], ["Energy in box", "0.388"]],
+        "caption": [],
+        "is_waiting": False,
     }

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,7 +13,8 @@ from annotations.importing import import_source
 from annotations.store import Store
 from annotations.workspace import create_workspace
 from audit_app.models import add_model
-from tests.browser.conftest import PanelPage, Server
+from tests.browser.conftest import PanelPage
+from tests.browser.product import App
 from tests.chromium import chromium_path
 
 FILM = "1000_IM-0003-1001.dcm"
@@ -26,27 +23,6 @@ HEIGHT, WIDTH = 2496, 2048
 GRID = 96
 MODES = {"Zero-shot": "zs", "Linear probe": "lp", "Fine-tune": "ft"}
 LONG_MS = 90_000
-
-
-@dataclass
-class App(Server):
-    """The product itself, started by its own command."""
-
-    def start(self) -> None:
-        repository = Path(__file__).resolve().parents[2]
-        log = self.workspace.root.parent / "server.log"
-        command = [sys.executable, "launch.py", "ui", str(self.workspace.root)]
-        command += ["--port", str(self.port), "--no-browser"]
-        with log.open("a") as output:
-            self.process = subprocess.Popen(
-                command,
-                cwd=repository,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-                stdout=output,
-                stderr=output,
-                text=True,
-            )
-        self._wait_until_ready(str(log))
 
 
 @pytest.fixture(scope="module")

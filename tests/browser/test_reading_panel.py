@@ -17,6 +17,9 @@ from annotations.store import Store
 from tests.browser.conftest import READER, PanelPage, Server, _new_page
 
 pytestmark = pytest.mark.browser
+LEFT_BEHIND = (
+    "film-00.png was not committed: it was left while the commit waited. Open it and commit again."
+)
 
 
 # --- drawing -----------------------------------------------------------------------------------
@@ -224,6 +227,63 @@ def test_a_commit_locks_the_reading_and_correct_opens_it_as_a_new_version(page: 
     with Store.open(page.server.workspace) as store:
         commits = store.readings.of_image(page.server.records[name].image_id)
     assert [len(one.regions) for one in commits] == [1, 2]
+
+
+def test_an_undo_that_is_refused_is_said_and_stays_the_next_step(page: PanelPage) -> None:
+    page.visit("film-15.png")
+    page.drag((100, 100), (200, 200))
+    page.press("Delete")
+    page.saved()
+    # As when another window set it and this page was told.
+    page.panel("Object.assign(p.model, {no_finding: true})")
+    page.press("Control+z")
+    expect(page.page.locator(".sa-message")).to_contain_text("Nothing was taken back")
+    assert page.shown() == []
+    page.panel("Object.assign(p.model, {no_finding: false})")
+    page.press("Control+z")
+    page.saved()
+    assert page.shown() == [[100, 100, 200, 200]]
+
+
+def test_a_commit_that_waits_holds_up_no_other_case_and_is_not_lost_silently(
+    own_page: PanelPage,
+) -> None:
+    page = own_page
+    page.visit("film-00.png")
+    held = []
+
+    def hold_the_first(route: object) -> None:
+        if held:
+            route.continue_()  # type: ignore[attr-defined]
+        else:
+            held.append(route)
+
+    page.page.route("**/edits", hold_the_first)
+    page.drag((100, 100), (200, 200))
+    page.press("Control+Enter")
+    message = page.page.locator(".sa-message")
+    expect(message).to_contain_text("waits until every change is saved")
+    page.open("film-01.png")
+    page.drag((50, 50), (90, 90))
+    page.press("Control+Enter")
+    expect(message).to_contain_text("waits until every change is saved")
+    held[0].continue_()
+    expect(page.page.locator(".sa-title + .sa-badge")).to_have_text("committed")
+    assert page.server.reading("film-01.png").commits == 1
+    expect(message).to_have_text(LEFT_BEHIND)
+    assert page.server.reading("film-00.png").commits == 0
+
+
+def test_leaving_a_case_whose_commit_waits_is_said(own_page: PanelPage) -> None:
+    own_page.visit("film-00.png")
+    held = []
+    own_page.page.route("**/edits", lambda route: held.append(route))
+    own_page.drag((100, 100), (200, 200))
+    own_page.press("Control+Enter")
+    own_page.open("film-01.png")
+    held[0].continue_()
+    expect(own_page.page.locator(".sa-message")).to_have_text(LEFT_BEHIND)
+    assert own_page.server.reading("film-00.png").commits == 0
 
 
 def test_a_commit_waits_for_edits_that_are_not_saved_yet(page: PanelPage) -> None:
@@ -520,6 +580,27 @@ def test_an_edit_whose_acknowledgement_was_lost_is_stored_once(own_page: PanelPa
     assert dropped[0].status == 200
     assert own_page.server.reading(name).version == 2
     assert own_page.server.n_logged(name, "put") == 2
+
+
+def test_a_change_that_is_refused_after_its_case_was_left_is_said(own_page: PanelPage) -> None:
+    own_page.visit("film-00.png")
+    has_left = []
+
+    def refuse_once_the_case_was_left(route: object) -> None:
+        if has_left:
+            answer = {"ok": False, "message": "no such picture"}
+            route.fulfill(status=422, json=answer)  # type: ignore[attr-defined]
+        else:
+            route.abort()  # type: ignore[attr-defined]
+
+    own_page.page.route("**/edits", refuse_once_the_case_was_left)
+    own_page.drag((50, 50), (100, 100))
+    own_page.press("j")
+    own_page.await_case("film-01.png")
+    has_left.append(True)
+    expect(own_page.page.locator(".sa-message")).to_have_text(
+        "A change to another case was not saved: no such picture", timeout=15_000
+    )
 
 
 def test_a_changed_file_is_named_and_not_shown(own_page: PanelPage, own_server: Server) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from annotations.imaging import file_sha256, load_radiograph, pixel_sha256
+from annotations.image_entries import describe_image
+from annotations.imaging import file_sha256, load_radiograph
 from annotations.records import Edit, NewImage
 from annotations.store import Store
 from annotations.workspace import create_workspace
@@ -21,26 +22,8 @@ READER = Visitor("mira", "reader")
 
 
 def new_image(path: Path) -> NewImage:
-    radiograph = load_radiograph(path)
-    return NewImage(
-        path=str(path),
-        origin=str(path),
-        name="one",
-        source="folder",
-        sha256=file_sha256(path),
-        pixel_sha256=pixel_sha256(radiograph),
-        height=radiograph.size[0],
-        width=radiograph.size[1],
-        bits=radiograph.bits,
-        photometric=radiograph.photometric,
-        modality="",
-        view="PA",
-        spacing_mm=None,
-        patient_hash="p",
-        study_hash="s",
-        history="Cough.",
-        report="IMPRESSION: Edema.",
-    )
+    entry = describe_image(path, load_radiograph(path), source="folder", sha256=file_sha256(path))
+    return replace(entry, history="Cough.", report="IMPRESSION: Edema.")
 
 
 def test_the_report_is_shown_after_the_commit_and_the_history_from_the_start(

@@ -50,6 +50,7 @@ def test_an_edit_is_acknowledged_with_the_reading_as_it_is_stored(place: Place) 
                     "certainty": "definite",
                     "box": [10, 20, 60, 90],
                     "note": "",
+                    "shape": None,
                 }
             ],
             "commits": 0,
@@ -189,7 +190,7 @@ def test_a_region_that_may_not_be_saved_is_refused_with_the_reason(
 
 
 def test_a_large_body_is_refused(place: Place) -> None:
-    assert send(place, put(note="x" * 70_000)).status_code == 413
+    assert send(place, put(note="x" * 1_100_000)).status_code == 413
 
 
 def test_a_body_of_another_type_or_broken_json_is_refused(place: Place) -> None:
@@ -254,3 +255,39 @@ def test_scripts_are_served_and_nothing_else_of_the_folder(place: Place) -> None
     assert place.client.get("/audit/viewer/viewer.css").status_code == 200
     for name in ("routes.py", "package.json", "..%2fapp.css", "%2e%2e%2fapp.css", "none.js"):
         assert place.client.get(f"/audit/viewer/{name}").status_code == 404
+
+
+TRIANGLE = {"kind": "polygon", "rings": [[[10, 20.5], [60, 40], [30, 90]]]}
+
+
+def test_an_outline_is_kept_with_its_box_and_given_back(place: Place) -> None:
+    answer = send(place, put(shape=TRIANGLE))
+
+    assert answer.status_code == 200
+    expected = {"kind": "polygon", "rings": [[[10.0, 20.5], [60.0, 40.0], [30.0, 90.0]]]}
+    assert answer.json()["reading"]["regions"][0]["shape"] == expected
+    relabelled = send(place, put(2, 1, shape=expected, finding="Mass")).json()
+    assert relabelled["reading"]["regions"][0]["shape"] == expected
+    dropped = send(place, put(3, 2, box=(11, 20, 61, 90))).json()
+    assert dropped["reading"]["regions"][0]["shape"] is None
+    restored = send(place, put(4, 3, shape=expected)).json()
+    assert restored["reading"]["regions"][0]["shape"] == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ("circle", "is no object with 'kind' and 'rings'"),
+        ({"kind": "polygon", "rings": [[[10, 20], [60, 90]]]}, "each ring needs at least three"),
+        ({"kind": "polygon", "rings": [[[11, 20], [60, 40], [30, 90]]]}, "is not the bounding box"),
+        ({"kind": "polygon", "rings": [[[0, 0]] * 20_001]}, "more than 20,000 points"),
+    ],
+)
+def test_an_outline_from_a_browser_is_not_believed(
+    place: Place, shape: object, reason: str
+) -> None:
+    answer = send(place, put(shape=shape))
+
+    assert answer.status_code == 422
+    assert reason in answer.json()["message"]
+    assert place.store.readings.get(place.id_of("film-a.png"), READER).version == 0

@@ -63,7 +63,19 @@ def test_a_case_that_cannot_be_read_is_a_sentence(place: Place) -> None:
     (place.workspace.root.parent / "films" / "film-a.png").write_bytes(b"something else")
     value = case_value(place.services, LOCAL_READER, place.id_of("film-a.png"))
     assert "changed since it was imported" in value["problem"]
+    assert "'film-a.png'" in value["problem"]
     assert "meta" not in value
+
+
+def test_the_reason_why_a_case_cannot_be_shown_names_no_folder(place: Place) -> None:
+    films = place.workspace.root.parent / "films"
+    changed, missing = films / "film-a.png", films / "film-b.png"
+    changed.write_bytes(b"something else")
+    missing.unlink()
+    for path, reason in ((changed, "changed"), (missing, "No such file")):
+        value = case_value(place.services, LOCAL_READER, place.id_of(path.name))
+        assert reason in value["problem"]
+        assert str(films) not in json.dumps(value)
 
 
 def test_two_values_that_say_the_same_are_still_told_apart(place: Place) -> None:

@@ -1,0 +1,56 @@
+"""Prompts edited in the page: a table cell becomes the model's next version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from annotations.store import Store
+from annotations.workspace import create_workspace
+from audit_app.models import add_model, load_entry
+from tests.browser.conftest import PanelPage, chromium_path
+from tests.browser.product import App
+
+LONG_MS = 60_000
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    chromium_path()
+    workspace = create_workspace(tmp_path / "workspace", name="ward")
+    with Store.open(workspace) as store:
+        add_model(workspace, store, "demo-cnn")
+    running = App(workspace, {})
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.mark.browser
+def test_a_synonym_typed_into_the_table_is_the_next_version(browser: Browser, app: App) -> None:
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    panel = PanelPage(context.new_page(), app)
+    page = panel.page
+    page.goto(app.url)
+    page.get_by_role("tab", name="Data & models").click()
+    expect(page.locator("#model-list li")).to_contain_text("demo-cnn", timeout=LONG_MS)
+    page.locator("#prompts button").first.click()
+    expect(page.locator("#prompt-status")).to_contain_text("Version 1, in use")
+
+    page.locator("#prompt-table [role=gridcell]").nth(1).dblclick()
+    page.keyboard.type("wide mediastinum; broad mediastinum")
+    page.keyboard.press("Enter")
+    page.locator("#prompt-save").click()
+    expect(page.locator("#prompt-status")).to_contain_text("Saved as version 2")
+
+    with Store.open(app.workspace) as store:
+        entry = load_entry(store, "demo-cnn")
+    assert entry.prompts.synonyms == {
+        "Enlarged Cardiomediastinum": ("wide mediastinum", "broad mediastinum")
+    }
+    assert entry.prompt_version(1).synonyms == {}
+    assert panel.complaints == []
+    context.close()
