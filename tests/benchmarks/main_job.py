@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--data", type=Path)
     given = parser.parse_args(arguments)
-    from audit_app.demo import create_demo
+    from audit_app.demo import N_IMAGES, create_demo
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -108,7 +108,8 @@ def main(arguments: list[str]) -> int:
             )
         ]
         demo = folder / "demo"
-        making = timed(lambda: create_demo(demo, progress=lambda *_: False))
+        n_phantoms = 4 if given.quick else N_IMAGES
+        making = timed(lambda: create_demo(demo, progress=lambda *_: False, n_images=n_phantoms))
         with Store.open(open_workspace(demo)) as store:
             for job in store.jobs.recent():
                 store.jobs.cancel(job.job_id)
