@@ -9,10 +9,13 @@ from typing import Any, Final
 import gradio as gr
 from starlette.routing import BaseRoute
 
+from audit_app.backups import regular_backups
 from audit_app.comparison import Selection
 from audit_app.handlers import handler
 from audit_app.jobs import ensure_worker, has_queued
+from audit_app.reports.readings import build_export_routes
 from audit_app.reports.routes import build_report_routes
+from audit_app.reports.survey_routes import build_survey_routes
 from audit_app.services import Services
 from audit_app.serving import Look, RunningApp, serve
 from audit_app.session import Visitor
@@ -22,12 +25,11 @@ from audit_app.tabs.compare import (
     CompareTab,
     build_compare_tab,
     fill_choices,
-    just_read,
-    parse_selection,
-    show_selection,
+    fill_on_opening,
 )
 from audit_app.tabs.data import DataTab, build_data_tab, fill_data
 from audit_app.tabs.read import ReadTab, build_read_tab, event_data, fill_read_tab
+from audit_app.tabs.survey import SurveyTab, build_survey_tab, fill_survey
 from audit_app.viewer.routes import build_routes
 from audit_app.viewer.state import known_case
 
@@ -58,6 +60,8 @@ class _Tabs:
     compare: CompareTab
     audit_place: gr.Tab
     audit: AuditTab
+    survey_place: gr.Tab
+    survey: SurveyTab
     data_place: gr.Tab
     data: DataTab
 
@@ -73,6 +77,8 @@ def build_page(services: Services) -> Page:
                 compare = build_compare_tab(services)
             with gr.Tab("Audit", id="audit") as audit_place:
                 audit = build_audit_tab(services)
+            with gr.Tab("Survey", id="survey") as survey_place:
+                survey = build_survey_tab(services)
             with gr.Tab("Data & models", id="data") as data_place:
                 data = build_data_tab(services)
 
@@ -82,41 +88,32 @@ def build_page(services: Services) -> Page:
 
         demo.load(greet, None, banner, **PRIVATE)
         places = _Tabs(
-            tabs, read_place, read, compare_place, compare, audit_place, audit, data_place, data
+            all=tabs,
+            read_place=read_place,
+            read=read,
+            compare_place=compare_place,
+            compare=compare,
+            audit_place=audit_place,
+            audit=audit,
+            survey_place=survey_place,
+            survey=survey,
+            data_place=data_place,
+            data=data,
         )
         _fill_on_opening(services, places)
         _open_case_of_row(services, places)
         _open_maps_of_reading(services, places)
-    routes = [*build_routes(services), *build_report_routes(services)]
+    routes = [
+        *build_routes(services),
+        *build_report_routes(services),
+        *build_export_routes(services),
+        *build_survey_routes(services),
+    ]
     return Page(demo, routes, build_look())
 
 
 def _fill_on_opening(services: Services, tabs: _Tabs) -> None:
     """What a tab shows is read when it is opened: other tabs and jobs may have changed it."""
-    compare = tabs.compare
-
-    @handler(services)
-    def open_compare(
-        case: str | None,
-        finding: str | None,
-        model: str | None,
-        method: str | None,
-        read_image: str | None,
-        visitor: Visitor,
-    ) -> list[Any]:
-        current = parse_selection(case, finding, model, method)
-        return fill_choices(services, visitor, just_read(services, visitor, read_image, current))
-
-    @handler(services)
-    def show_compare(
-        case: str | None,
-        finding: str | None,
-        model: str | None,
-        method: str | None,
-        visitor: Visitor,
-    ) -> list[Any]:
-        selection = parse_selection(case, finding, model, method)
-        return show_selection(services, visitor, selection)
 
     @handler(services)
     def open_read(image_id: str | None, visitor: Visitor) -> list[Any]:
@@ -129,15 +126,18 @@ def _fill_on_opening(services: Services, tabs: _Tabs) -> None:
     def open_audit(run_id: str | None) -> list[Any]:
         return fill_audit(services, run_id)
 
+    @handler(services, "auditor")
+    def open_survey(chosen: str | None) -> list[Any]:
+        return fill_survey(services, chosen)
+
     @handler(services, "admin")
     def open_data() -> list[Any]:
         return fill_data(services)
 
     tabs.read_place.select(open_read, tabs.read.image_id, tabs.read.filled, **PRIVATE)
-    tabs.compare_place.select(
-        open_compare, [*compare.choices, tabs.read.image_id], compare.choices, **PRIVATE
-    ).then(show_compare, compare.choices, compare.shown, **PRIVATE)
+    fill_on_opening(services, tabs.compare, tabs.compare_place, tabs.read.image_id)
     tabs.audit_place.select(open_audit, tabs.audit.run, tabs.audit.filled, **PRIVATE)
+    tabs.survey_place.select(open_survey, tabs.survey.survey, tabs.survey.filled, **PRIVATE)
     tabs.data_place.select(open_data, None, tabs.data.filled, **PRIVATE)
 
 
@@ -186,16 +186,16 @@ def banner_text(services: Services, visitor: Visitor) -> str:
 
 def run_app(services: Services) -> None:
     """Serve the page until the process is asked to stop."""
-    services.store.backup_if_due(services.workspace.backups)
-    page = build_page(services)
-    serve(
-        page.demo,
-        services,
-        services.settings,
-        page.routes,
-        look=page.look,
-        when_ready=lambda running: begin(services, running),
-    )
+    with regular_backups(services.workspace, services.store):
+        page = build_page(services)
+        serve(
+            page.demo,
+            services,
+            services.settings,
+            page.routes,
+            look=page.look,
+            when_ready=lambda running: begin(services, running),
+        )
 
 
 def begin(services: Services, running: RunningApp) -> None:

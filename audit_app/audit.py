@@ -14,12 +14,12 @@ from annotations.errors import UnreadableImage
 from annotations.imaging import file_sha256, load_radiograph
 from annotations.imaging.display import display_picture
 from annotations.records import AuditRun, ImageRecord
-from annotations.regions import Box
+from annotations.regions import Outline
 from annotations.store import Store
 from annotations.workspace import Workspace
 from audit_app.audit_plan import AuditChoices, AuditPlan, PlannedImage, plan_audit
 from audit_app.audit_spool import AuditSpool, PatientResult, ScoredCase
-from audit_app.errors import AuditError
+from audit_app.errors import DOMAIN_ERRORS, AuditError, place_of
 from audit_app.evaluation import SCORED, Case, Explained, Row, Setting, agreement_row, invalid_row
 from audit_app.mean_maps import IntMap, MapKey, MeanMaps, add_maps, levels_of, prior_hit
 from audit_app.reports.agreement import AuditFacts, prepare_folder, write_audit
@@ -27,6 +27,7 @@ from audit_app.reports.agreement import AuditFacts, prepare_folder, write_audit
 Progress = Callable[[int, int, str], bool]
 Picture = NDArray[np.uint8]
 RESUMABLE: Final = frozenset({"running", "failed", "cancelled"})
+CANCELLED: Final = "cancelled; what was done is kept"
 
 
 class Explainer(Protocol):
@@ -126,6 +127,7 @@ def resume_audit(
     askable = askable_findings(runtime, choices, plan)
     prepare_folder(out)
     spool = _open_spool(workspace, store, run, plan)
+    run = store.audits.restart(run_id)
     audit = _Audit(store, runtime, choices, plan, askable, run, spool, workspace)
     return _carry_out(audit, out, progress or _go_on)
 
@@ -150,10 +152,15 @@ def askable_findings(
     return askable
 
 
+def spool_folder(workspace: Workspace, run_id: str) -> Path:
+    """Where a run keeps what it has until it is done."""
+    return workspace.cache / "audits" / run_id
+
+
 def _open_spool(workspace: Workspace, store: Store, run: AuditRun, plan: AuditPlan) -> AuditSpool:
     choices = AuditChoices.from_dict(run.choices)
     fingerprint = plan.fingerprint(choices, store.models.get(choices.model))
-    return AuditSpool(workspace.cache / "audits" / run.run_id, fingerprint)
+    return AuditSpool(spool_folder(workspace, run.run_id), fingerprint)
 
 
 def _carry_out(audit: _Audit, out: Path, progress: Progress) -> str:
@@ -163,10 +170,17 @@ def _carry_out(audit: _Audit, out: Path, progress: Progress) -> str:
         if _explain_all(audit, progress):
             _finish(audit, out)
         else:
-            summary = {"reason": "cancelled; what was done is kept"}
-            audit.store.audits.finish(run_id, "cancelled", summary)
-    except Exception as error:
+            audit.store.audits.finish(run_id, "cancelled", {"reason": CANCELLED})
+    except KeyboardInterrupt:
+        audit.store.audits.finish(run_id, "cancelled", {"reason": CANCELLED})
+        raise
+    except DOMAIN_ERRORS as error:
         audit.store.audits.finish(run_id, "failed", {"reason": str(error)})
+        raise
+    except Exception as error:
+        # Its text may name a patient or a folder, and auditors read the reason.
+        reason = f"the audit stopped at {place_of(error)}"
+        audit.store.audits.finish(run_id, "failed", {"reason": reason})
         raise
     return run_id
 
@@ -301,19 +315,19 @@ def _store_rows(audit: _Audit) -> None:
     stored = {row["image_id"] for row in audit.store.audits.rows(run_id)}
     for number, patient in enumerate(audit.plan.patients):
         if patient[0].image.image_id not in stored:
-            boxes = {
-                (case.reading.reading_id, case.finding): case.boxes
+            marked = {
+                (case.reading.reading_id, case.finding): case.outlines
                 for planned in patient
                 for case in planned.cases
             }
             result = audit.spool.load(number)
-            rows = [_complete(case, boxes, result, audit.spool.means) for case in result.cases]
+            rows = [_complete(case, marked, result, audit.spool.means) for case in result.cases]
             audit.store.audits.add_rows(run_id, rows)
 
 
 def _complete(
     case: ScoredCase,
-    boxes: Mapping[tuple[str, str], Sequence[Box]],
+    marked: Mapping[tuple[str, str], Sequence[Outline]],
     result: PatientResult,
     means: MeanMaps,
 ) -> Row:
@@ -323,8 +337,8 @@ def _complete(
     others = means.of_others(case.key, result.sums[case.key])
     if others is None:
         return case.row
-    marked = boxes[str(case.row["reading_id"]), case.key.finding]
-    return case.row | {"prior_hit": prior_hit(others, marked, case.geometry)}
+    outlines = marked[str(case.row["reading_id"]), case.key.finding]
+    return case.row | {"prior_hit": prior_hit(others, outlines, case.geometry)}
 
 
 def _go_on(done: int, total: int, message: str) -> bool:

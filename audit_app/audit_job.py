@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annotations.records import AuditRun, Job
 from annotations.store import Store
 from annotations.workspace import Workspace
-from audit_app.audit import RESUMABLE, resume_audit, run_audit
+from audit_app.audit import RESUMABLE, Explainer, resume_audit, run_audit, spool_folder
 from audit_app.audit_plan import AuditChoices
+from audit_app.audit_spool import OutdatedSpool, check_unused
 from audit_app.models import make_runtime
 from audit_app.reports.summary import MACRO
 
@@ -28,11 +31,50 @@ def run_folder(workspace: Workspace, run_id: str) -> Path:
 def audit_workspace(
     workspace: Workspace, store: Store, choices: AuditChoices, *, out: Path, progress: Report
 ) -> list[str]:
-    """Run an audit and write its files; sentences about what came out."""
-    run_id = run_audit(
-        workspace, store, make_runtime(workspace, store), choices, out=out, progress=progress
-    )
+    """Run an audit and write its files; sentences about what came out.
+
+    The same choices into the same folder go on where they were stopped, and begin anew when the
+    readings, the images or the model changed since.
+    """
+    runtime = make_runtime(workspace, store)
+    choices = replace(choices, origin=f"folder {out.expanduser().resolve()}")
+    run_id = audit_into(workspace, store, runtime, choices, out=out, progress=progress)
     return describe_run(store.audits.get(run_id))
+
+
+def audit_into(
+    workspace: Workspace,
+    store: Store,
+    runtime: Explainer,
+    choices: AuditChoices,
+    *,
+    out: Path,
+    progress: Report,
+) -> str:
+    """Take up the unfinished run of these choices, or begin one; its id."""
+    begun = unfinished_run(store, choices)
+    if begun is not None:
+        try:
+            return resume_audit(workspace, store, runtime, begun.run_id, out=out, progress=progress)
+        except OutdatedSpool:
+            pass
+    give_up_others(workspace, store, choices.origin)
+    return run_audit(workspace, store, runtime, choices, out=out, progress=progress)
+
+
+def give_up_others(workspace: Workspace, store: Store, origin: str) -> None:
+    """End what was begun into the same folder and cannot be gone on with; its spools go.
+
+    Raises:
+        AuditError: If one of them is running in another process.
+    """
+    for run in store.audits.all():
+        folder = spool_folder(workspace, run.run_id)
+        if run.choices.get("origin") == origin and run.status in RESUMABLE and folder.is_dir():
+            check_unused(folder)
+            shutil.rmtree(folder)
+            reason = "given up: a later audit into the same folder took its place"
+            store.audits.finish(run.run_id, "cancelled", {"reason": reason})
 
 
 def run_audit_job(
@@ -42,10 +84,10 @@ def run_audit_job(
 
     A job that was interrupted finds the run that it began: images that are done stay done.
     """
-    choices = choices_of(job.params, job.owner)
+    choices = replace(choices_of(job.params, job.owner), origin=f"job {job.job_id}")
     # The files get their run's name only when they are complete.
     out = workspace.exports / f"audit-of-job-{job.job_id}"
-    begun = unfinished_run(store, job, choices)
+    begun = unfinished_run(store, choices)
     if begun is None:
         run_id = run_audit(workspace, store, runtime, choices, out=out, progress=report)
     else:
@@ -60,15 +102,11 @@ def choices_of(params: Mapping[str, object], owner: str) -> AuditChoices:
     return AuditChoices.from_dict({**params, "owner": owner})
 
 
-def unfinished_run(store: Store, job: Job, choices: AuditChoices) -> AuditRun | None:
-    """The newest run that this job began and did not finish."""
+def unfinished_run(store: Store, choices: AuditChoices) -> AuditRun | None:
+    """The newest run with these choices and this origin, unless it is done."""
     wanted = choices.to_dict()
-    for run in store.audits.all():
-        if run.created_at < job.created_at:
-            return None
-        if run.status in RESUMABLE and run.choices == wanted:
-            return run
-    return None
+    newest = next((run for run in store.audits.all() if run.choices == wanted), None)
+    return newest if newest is not None and newest.status in RESUMABLE else None
 
 
 def describe_run(run: AuditRun) -> list[str]:

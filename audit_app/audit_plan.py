@@ -16,7 +16,8 @@ from audit_app.evaluation import Case
 from audit_app.metrics.bootstrap import DEFAULT_REPLICATES
 from audit_app.metrics.localisation import HEADLINE_THRESHOLD
 
-MODES: Final = ("zs", "lp", "ft")
+MODES: Final = ("zs", "cls", "lp", "ft")
+THREE_MODES: Final = ("zs", "lp", "ft")
 DEFAULT_SEED: Final = 42
 
 
@@ -36,10 +37,12 @@ class AuditChoices:
         replicates: Of the bootstrap.
         seed: Of the bootstrap.
         owner: Who asked for it.
+        origin: What began it, a job or the folder of a command: an unfinished run is taken up again
+            by the same one only. Kept in the store, written to no file.
     """
 
     model: str
-    modes: tuple[str, ...] = MODES
+    modes: tuple[str, ...] = THREE_MODES
     methods: tuple[str, ...] = ("gradcam",)
     findings: tuple[str, ...] | None = None
     readers: tuple[str, ...] | None = None
@@ -48,6 +51,7 @@ class AuditChoices:
     replicates: int = DEFAULT_REPLICATES
     seed: int = DEFAULT_SEED
     owner: str = "local reader"
+    origin: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what no audit can be made of."""
@@ -71,6 +75,10 @@ class AuditChoices:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
+
+    def described(self) -> dict[str, object]:
+        """What decides the numbers, and who asked; the origin may name a folder."""
+        return {name: value for name, value in self.to_dict().items() if name != "origin"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> AuditChoices:
@@ -133,7 +141,7 @@ class AuditPlan:
             for one in self.images
             for case in one.cases
         ]
-        described = [choices.to_dict(), entry, self.findings, cases]
+        described = [choices.described(), entry, self.findings, cases]
         text = json.dumps(described, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 

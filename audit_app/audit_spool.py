@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -21,10 +22,16 @@ from numpy.typing import NDArray
 
 from audit_app.errors import AuditError
 from audit_app.evaluation import Row, Setting
+from audit_app.jobs import is_alive, own_start
 from audit_app.mean_maps import IntMap, MapKey, MeanMaps
 from model_store.preprocessing import FrameGeometry
 
 CHECKPOINT_EVERY_S: Final = 20.0
+_USER: Final = "process"
+
+
+class OutdatedSpool(AuditError):
+    """A folder that was begun on other readings, images, model or choices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,8 @@ class AuditSpool:
         """Open the folder, made when it is absent.
 
         Raises:
-            AuditError: If it was begun on other readings, images, model or choices.
+            OutdatedSpool: If it was begun on other readings, images, model or choices.
+            AuditError: If another process works on it.
         """
         self.folder = folder
         self.means = MeanMaps()
@@ -71,7 +79,9 @@ class AuditSpool:
         self.finished: set[int] = set()
         self._saved_at = time.monotonic()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_unused(folder)
         self._check_fingerprint(fingerprint)
+        (folder / _USER).write_text(f"{os.getpid()} {own_start()!r}", encoding="utf-8")
         if self._totals.exists():
             self._load_totals()
 
@@ -137,7 +147,7 @@ class AuditSpool:
         if not file.exists():
             file.write_text(fingerprint, encoding="utf-8")
         elif file.read_text(encoding="utf-8") != fingerprint:
-            raise AuditError(
+            raise OutdatedSpool(
                 "the readings, the images or the model changed since this audit was interrupted; "
                 "start a new one, so that all of its rows speak of the same state"
             )
@@ -150,6 +160,22 @@ class AuditSpool:
         self.means.n_patients = dict(zip(keys, facts["n_patients"], strict=True))
         self.finished = set(facts["finished"])
         self.made_by = facts["made_by"]
+
+
+def check_unused(folder: Path) -> None:
+    """Refuse a run's folder that another process works on.
+
+    Raises:
+        AuditError: If one does.
+    """
+    try:
+        pid, pid_started = (folder / _USER).read_text(encoding="utf-8").split()
+    except (FileNotFoundError, ValueError):
+        return
+    if int(pid) != os.getpid() and is_alive(int(pid), float(pid_started)):
+        raise AuditError(
+            f"this audit is running in process {pid}; wait for its end, or give another folder"
+        )
 
 
 @contextlib.contextmanager

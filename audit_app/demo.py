@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +14,9 @@ import numpy as np
 from PIL import Image
 
 from annotations.findings import NO_FINDING, STUDY_FINDINGS
-from annotations.imaging import file_sha256, load_radiograph, pixel_sha256
-from annotations.records import ImageRecord, NewImage, Region
+from annotations.image_entries import describe_image
+from annotations.imaging import file_sha256, load_radiograph
+from annotations.records import ImageRecord, Region
 from annotations.regions import Box
 from annotations.store import Store
 from annotations.workspace import Workspace, create_workspace
@@ -57,19 +59,19 @@ def demo_folder() -> Path:
     return Path(platformdirs.user_data_dir("saliency-audit", appauthor=False)) / "demo"
 
 
-def create_demo(root: Path, *, progress: Report) -> None:
+def create_demo(root: Path, *, progress: Report, n_images: int = N_IMAGES) -> None:
     """Make the demo workspace at ``root``, all of it or nothing.
 
     Raises:
         AuditError: If something stands at ``root`` already.
     """
-    if root.exists() and any(root.iterdir()):
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise AuditError(f"{root} is not empty; give a new folder, or open it with 'launch.py ui'")
     root.parent.mkdir(parents=True, exist_ok=True)
     # Built beside its place and moved there in one step: a killed first run leaves no half demo.
     building = Path(tempfile.mkdtemp(prefix=".making-demo-", dir=root.parent))
     try:
-        fill_demo(building / "demo", progress=progress)
+        fill_demo(building / "demo", progress=progress, n_images=n_images)
         if root.exists():
             root.rmdir()
         (building / "demo").replace(root)
@@ -77,18 +79,18 @@ def create_demo(root: Path, *, progress: Report) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def fill_demo(root: Path, *, progress: Report) -> Workspace:
+def fill_demo(root: Path, *, progress: Report, n_images: int = N_IMAGES) -> Workspace:
     """Pictures, labels, readings and models in a new workspace at ``root``."""
     workspace = create_workspace(
         root, name="Demo: synthetic radiographs", findings=FINDINGS, synthetic=True
     )
     with Store.open(workspace) as store:
         store.readers.ensure(READER, "synthetic")
-        for number, phantom in enumerate(demo_set(N_IMAGES)):
+        for number, phantom in enumerate(demo_set(n_images)):
             image = add_phantom(workspace, store, phantom, number)
             if number < N_READ:
                 read_phantom(store, image, phantom)
-            progress(number + 1, N_IMAGES, "drawing synthetic radiographs")
+            progress(number + 1, n_images, "drawing synthetic radiographs")
         for name in MODELS:
             add_model(workspace, store, name)
             # The worker runs them behind the first page, so that the demo shows results at once.
@@ -101,22 +103,13 @@ def add_phantom(workspace: Workspace, store: Store, phantom: Phantom, number: in
     workspace.images.mkdir(mode=0o700, exist_ok=True)
     path = workspace.images / f"phantom-{number + 1:03d}.png"
     Image.fromarray(phantom.pixels.astype(np.uint16)).save(path)
-    radiograph = load_radiograph(path)
+    entry = describe_image(path, load_radiograph(path), source="demo", sha256=file_sha256(path))
     image, _ = store.images.add(
-        NewImage(
-            path=str(path),
+        replace(
+            entry,
             origin=f"demo:{path.name}",
             name=f"Phantom {number + 1:03d}",
-            source="demo",
-            sha256=file_sha256(path),
-            pixel_sha256=pixel_sha256(radiograph),
-            height=radiograph.size[0],
-            width=radiograph.size[1],
-            bits=radiograph.bits,
-            photometric=radiograph.photometric,
-            modality="",
             view="PA",
-            spacing_mm=None,
             patient_hash=workspace.patient_hash("demo", str(number)),
             study_hash=workspace.patient_hash("demo", str(number), "study"),
             flags=("synthetic",),

@@ -2,6 +2,25 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+from typing import Final
+
+from annotations.errors import AnnotationError
+from model_store.errors import ModelError
+
 
 class AuditError(Exception):
     """Anything that the product refuses."""
+
+
+# What is refused on purpose; each message is a sentence that anybody may read.
+DOMAIN_ERRORS: Final = (AnnotationError, AuditError, ModelError)
+
+
+def place_of(error: BaseException) -> str:
+    """Type and place of an unexpected error, without its values: they may name patients."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return type(error).__name__
+    return f"{type(error).__name__} in {Path(frames[-1].filename).name}:{frames[-1].lineno}"

@@ -6,13 +6,14 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotations.records import CommittedReading, ImageRecord
-from annotations.regions import Box
+from annotations.regions import Box, Outline, outline_mask
 from audit_app.metrics.localisation import (
     MapScore,
     MapStatus,
@@ -22,7 +23,13 @@ from audit_app.metrics.localisation import (
 )
 from audit_app.metrics.overlap import CURVE_THRESHOLDS
 from audit_app.metrics.pointing import FloatMap, default_tolerance_radius
-from audit_app.metrics.reference import GridShape, Reference, build_reference
+from audit_app.metrics.reference import (
+    GridShape,
+    Mask,
+    Reference,
+    build_reference,
+    mask_reference,
+)
 from model_store.preprocessing import FrameGeometry
 
 Row = dict[str, object]
@@ -139,9 +146,9 @@ class Case:
     finding: str
 
     @property
-    def boxes(self) -> tuple[Box, ...]:
-        """In original pixels, in the order of the reading."""
-        return tuple(one.box for one in self.reading.regions if one.finding == self.finding)
+    def outlines(self) -> tuple[Outline, ...]:
+        """Boxes, or shapes where there are some, in original pixels, in the reading's order."""
+        return tuple(one.outline for one in self.reading.regions if one.finding == self.finding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +176,7 @@ def agreement_row(case: Case, setting: Setting, explained: Explained) -> Row:
     facts = _provenance_facts(explained.provenance) | _score_facts(explained.scores, index)
     try:
         score, visible_fraction = score_region_map(
-            explained.maps[index], case.boxes, explained.geometry, threshold=setting.threshold
+            explained.maps[index], case.outlines, explained.geometry, threshold=setting.threshold
         )
     except ValueError as error:
         return invalid_row(case, setting, str(error)) | facts
@@ -181,17 +188,17 @@ def agreement_row(case: Case, setting: Setting, explained: Explained) -> Row:
 def invalid_row(case: Case, setting: Setting, reason: str) -> Row:
     """The row of a case without a usable picture or map."""
     row = _empty_row(case, setting)
-    return row | {"status": "invalid_input", "status_reason": reason, "n_boxes": len(case.boxes)}
+    return row | {"status": "invalid_input", "status_reason": reason, "n_boxes": len(case.outlines)}
 
 
 def score_region_map(
     saliency: NDArray[np.floating],
-    boxes: Sequence[Box],
+    outlines: Sequence[Outline],
     geometry: FrameGeometry,
     *,
     threshold: float,
 ) -> tuple[MapScore, float]:
-    """Agreement of a map on the model's grid with boxes in original pixels.
+    """Agreement of a map on the model's grid with boxes and shapes in original pixels.
 
     The working grid is the model's input grid without its padding, which is the field of view at
     the model's resolution. ``peak_distance`` is in original pixels, its share is of the original
@@ -199,12 +206,12 @@ def score_region_map(
 
     Args:
         saliency: Shape (h, w), the model's input grid.
-        boxes: At least one, in original pixels.
+        outlines: At least one, in original pixels; of a shape its mask counts, not its box.
         geometry: Of this picture's transform.
         threshold: Of the headline IoU.
 
     Returns:
-        The score, and the share of the boxes' area that the model saw. Status "not_visible" when
+        The score, and the share of the outlines' area that the model saw. Status "not_visible" when
         that share is 0.
 
     Raises:
@@ -213,16 +220,16 @@ def score_region_map(
     values = checked_map(saliency)
     if values.shape != tuple(geometry.input_size):
         raise ValueError(f"the map is {values.shape}; the model's grid is {geometry.input_size}")
-    visible_fraction = geometry.visible_fraction([box.corners for box in boxes])
+    visible_fraction = visible_share(outlines, geometry)
     if visible_fraction == 0:
         radius = default_tolerance_radius(working_grid(geometry))
-        return MapScore("not_visible", len(boxes), radius), 0.0
+        return MapScore("not_visible", len(outlines), radius), 0.0
     settings = ScoreSettings(
         threshold=threshold,
         pixel_size=(1.0 / geometry.scale_y, 1.0 / geometry.scale_x),
         diagonal=math.hypot(*geometry.image_size),
     )
-    reference = region_reference(boxes, geometry)
+    reference = region_reference(outlines, geometry)
     return score_reference(crop_to_picture(values, geometry), reference, settings), visible_fraction
 
 
@@ -238,14 +245,65 @@ def crop_to_picture(values: FloatMap, geometry: FrameGeometry) -> FloatMap:
     return values[top:bottom, left:right]
 
 
-def region_reference(boxes: Sequence[Box], geometry: FrameGeometry) -> Reference:
-    """The union of boxes in original pixels, on the working grid."""
+def region_reference(outlines: Sequence[Outline], geometry: FrameGeometry) -> Reference:
+    """The union of boxes and shapes in original pixels, on the working grid."""
+    boxes = [one for one in outlines if isinstance(one, Box)]
+    grid = working_grid(geometry)
+    if len(boxes) == len(outlines):
+        return build_reference([_on_grid(box, geometry) for box in boxes], grid)
+    mask = np.logical_or.reduce([region_mask(one, geometry) for one in outlines])
+    return mask_reference(mask, n_boxes=len(outlines))
+
+
+def region_mask(outline: Outline, geometry: FrameGeometry) -> Mask:
+    """True where a pixel's centre of the working grid lies inside a box or shape.
+
+    Args:
+        outline: In original pixels.
+        geometry: Of the picture's transform.
+    """
+    grid = working_grid(geometry)
+    if isinstance(outline, Box):
+        return build_reference([_on_grid(outline, geometry)], grid).mask
     left, top, _, _ = geometry.input_window
-    corners = []
-    for box in boxes:
-        x_min, y_min, x_max, y_max = geometry.to_input(box.corners)
-        corners.append((x_min - left, y_min - top, x_max - left, y_max - top))
-    return build_reference(corners, working_grid(geometry))
+    offset_x, offset_y = geometry.offset_x + left, geometry.offset_y + top
+    return outline_mask(
+        [outline.mapped(geometry.scale_x, geometry.scale_y, offset_x, offset_y)], grid
+    )
+
+
+def visible_share(outlines: Sequence[Outline], geometry: FrameGeometry) -> float:
+    """Share of the union of boxes and shapes, in original pixels, that the model saw: 0 to 1.
+
+    Boxes alone are measured exactly; with a shape among them the area is that of the pixels whose
+    centres lie inside, each as far as it is in the field of view.
+    """
+    boxes = [one for one in outlines if isinstance(one, Box)]
+    if len(boxes) == len(outlines):
+        return geometry.visible_fraction([box.corners for box in boxes])
+    return _drawn_share(tuple(outlines), geometry)
+
+
+# Every mode, method and layer asks for the same regions again.
+@lru_cache(maxsize=256)
+def _drawn_share(outlines: tuple[Outline, ...], geometry: FrameGeometry) -> float:
+    height, width = geometry.image_size
+    mask = outline_mask(outlines, (height, width))
+    x_min, y_min, x_max, y_max = geometry.field_of_view
+    rows, columns = _coverage(height, y_min, y_max), _coverage(width, x_min, x_max)
+    return float(rows @ mask @ columns) / int(np.count_nonzero(mask))
+
+
+def _coverage(length: int, low: float, high: float) -> NDArray[np.float64]:
+    """How much of each pixel of a line lies between two positions."""
+    edges = np.clip(np.arange(length + 1, dtype=np.float64), low, high)
+    return np.diff(edges)
+
+
+def _on_grid(box: Box, geometry: FrameGeometry) -> tuple[float, float, float, float]:
+    left, top, _, _ = geometry.input_window
+    x_min, y_min, x_max, y_max = geometry.to_input(box.corners)
+    return (x_min - left, y_min - top, x_max - left, y_max - top)
 
 
 def _reason(score: MapScore, explained: Explained) -> str:

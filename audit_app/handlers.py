@@ -15,17 +15,14 @@ from typing import Any
 
 import gradio as gr
 
-from annotations.errors import AnnotationError
 from annotations.records import Role
-from audit_app.errors import AuditError
+from audit_app.errors import DOMAIN_ERRORS
 from audit_app.guard import where_it_failed
 from audit_app.services import Services
 from audit_app.session import Visitor, require, visitor_of_event
-from model_store.errors import ModelError
 
 log = logging.getLogger(__name__)
 
-DOMAIN_ERRORS = (AnnotationError, AuditError, ModelError)
 OWN_PARAMETER = "gradio_request"
 
 Event = Callable[..., Any]

@@ -16,6 +16,8 @@ from annotations.workspace import Workspace
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ACTIVE_STATUSES = frozenset({"queued", "running"})
+# Two handlers may submit at the same moment; one of them starts the worker.
+_STARTING = threading.Lock()
 
 
 def is_alive(pid: int, pid_started: float) -> bool:
@@ -49,12 +51,13 @@ def has_queued(store: Store) -> bool:
 
 def ensure_worker(workspace: Workspace, store: Store) -> None:
     """Start the worker process of this workspace unless one is alive."""
-    worker = store.jobs.worker()
-    if worker is not None and is_alive(*worker):
-        return
-    store.jobs.mark_interrupted(is_alive)
-    process = start_worker(workspace)
-    store.jobs.set_worker(process.pid, psutil.Process(process.pid).create_time())
+    with _STARTING:
+        worker = store.jobs.worker()
+        if worker is not None and is_alive(*worker):
+            return
+        store.jobs.mark_interrupted(is_alive)
+        process = start_worker(workspace)
+        store.jobs.set_worker(process.pid, psutil.Process(process.pid).create_time())
 
 
 def start_worker(workspace: Workspace) -> subprocess.Popen[bytes]:
@@ -62,7 +65,14 @@ def start_worker(workspace: Workspace) -> subprocess.Popen[bytes]:
     log = workspace.cache / "worker.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "audit_app.worker", str(workspace.root), str(os.getpid())],
+            [
+                sys.executable,
+                "-m",
+                "audit_app.worker",
+                str(workspace.root),
+                str(os.getpid()),
+                repr(own_start()),
+            ],
             cwd=PROJECT_ROOT,
             stdin=subprocess.DEVNULL,
             stdout=output,

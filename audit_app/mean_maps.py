@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.regions import Box
+from annotations.regions import Outline
 from audit_app.evaluation import crop_to_picture, region_reference
 from audit_app.metrics.localisation import checked_map
 from audit_app.metrics.overlap import normalise
@@ -84,14 +84,14 @@ def add_maps(sums: dict[MapKey, IntMap], maps: Iterable[tuple[MapKey, IntMap]]) 
             sums[key] = levels.copy()
 
 
-def prior_hit(others: IntMap, boxes: Iterable[Box], geometry: FrameGeometry) -> float:
-    """Hit of the other patients' mean map in these boxes.
+def prior_hit(others: IntMap, outlines: Iterable[Outline], geometry: FrameGeometry) -> float:
+    """Hit of the other patients' mean map in these boxes and shapes.
 
     Args:
         others: Shape (h, w), the sum over the other patients on the model's grid; a sum has its
             maximum where the mean has it.
-        boxes: In original pixels.
-        geometry: Of the picture that the boxes are on.
+        outlines: In original pixels.
+        geometry: Of the picture that they are on.
     """
     mean = crop_to_picture(others.astype(np.float64), geometry)
-    return hit(mean, region_reference(list(boxes), geometry))
+    return hit(mean, region_reference(list(outlines), geometry))

@@ -34,7 +34,9 @@ UPLOAD_PATHS = frozenset({f"{API}/upload"})
 LOGIN_PATHS = frozenset({"/login", "/login/"})
 UNATTENDED_PATHS = frozenset({f"{API}/queue/data", f"{API}/upload_progress", f"{API}/reset"})
 UNATTENDED_PREFIXES = (f"{API}/heartbeat/", *STATIC_PREFIXES)
-UNATTENDED_TRIGGERS = frozenset({"tick", "load", "unload", "change", "then", "success", "failure"})
+UNATTENDED_TRIGGERS = frozenset(
+    {"tick", "load", "unload", "change", "refresh", "then", "success", "failure"}
+)
 
 # Gradio's own page writes inline scripts and compiles gr.HTML's js_on_load with new Function.
 CONTENT_SECURITY_POLICY = "; ".join(

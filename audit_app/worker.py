@@ -6,31 +6,31 @@ import logging
 import os
 import sys
 import time
-import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
-from annotations.errors import AnnotationError
-from annotations.records import Job
+from annotations.errors import StoreError
+from annotations.records import FinalStatus, Job
 from annotations.store import Store
 from annotations.workspace import Workspace, open_workspace
-from audit_app.errors import AuditError
+from audit_app.errors import DOMAIN_ERRORS, place_of
 from audit_app.job_kinds import INTERACTIVE_KINDS, JOB_KINDS, JobContext
 from audit_app.jobs import is_alive, own_start
-from model_store.errors import ModelError
 
 POLL_S = 0.15
 IDLE_EXIT_S = 30.0
 REPORT_EVERY_S = 0.25
-DOMAIN_ERRORS = (AnnotationError, AuditError, ModelError)
+# Between tries to write down how a job ended; each try waits for a locked database itself.
+RETRY_PAUSES_S = (0.5, 2.0, 5.0, 15.0)
+REFUSED_PAUSE_S = 2.0
 log = logging.getLogger("worker")
 
 
 class Worker:
     """Runs the jobs of one workspace until the app that started it is gone and none is left."""
 
-    def __init__(self, workspace: Workspace, store: Store, *, parent: int) -> None:
+    def __init__(self, workspace: Workspace, store: Store, *, parent: tuple[int, float]) -> None:
+        """Prepare to work for ``parent``: the app's process and when that began."""
         self.workspace = workspace
         self.store = store
         self.parent = parent
@@ -42,14 +42,36 @@ class Worker:
         self.store.jobs.set_worker(os.getpid(), self.started)
         idle_since = time.monotonic()
         while True:
-            job = self.store.jobs.claim(None, os.getpid(), self.started)
+            job = self.claim(None)
             if job is not None:
                 self.run_job(job)
                 idle_since = time.monotonic()
-            elif not psutil.pid_exists(self.parent) and time.monotonic() - idle_since > IDLE_EXIT_S:
+            elif self.is_forsaken(idle_since) and self.retire():
                 return
             else:
                 time.sleep(POLL_S)
+
+    def claim(self, kinds: Sequence[str] | None) -> Job | None:
+        """The next job of these kinds; None when nothing waits, or the store cannot say now."""
+        try:
+            return self.store.jobs.claim(kinds, os.getpid(), self.started)
+        except StoreError as error:
+            log.error("no job could be taken: %s", error)
+            time.sleep(REFUSED_PAUSE_S)
+            return None
+
+    def retire(self) -> bool:
+        """Whether this worker may end: no job waits, or the store is gone for good."""
+        try:
+            return self.store.jobs.retire_worker(os.getpid())
+        except StoreError as error:
+            log.error("the worker ends without saying so in the store: %s", error)
+            return True
+
+    def is_forsaken(self, idle_since: float) -> bool:
+        """Whether the app is gone and nothing has been asked for a while."""
+        is_idle = time.monotonic() - idle_since > IDLE_EXIT_S
+        return is_idle and not is_alive(*self.parent)
 
     def run_job(self, job: Job) -> None:
         """Run one job to its end; its failure is a row, never the end of the worker."""
@@ -59,25 +81,45 @@ class Worker:
         try:
             result = JOB_KINDS[job.kind](context)
         except DOMAIN_ERRORS as error:
-            self.store.jobs.finish(job.job_id, "failed", {}, str(error))
+            # A training that is stopped says so by an error of its own.
+            self.finish(job, "cancelled" if report.cancelled else "failed", {}, str(error))
         except Exception as error:  # noqa: BLE001 - one job must not end the worker; the reason is kept
-            log.error("job %d %s failed: %s", job.job_id, job.kind, _where(error))
-            self.store.jobs.finish(job.job_id, "failed", {}, f"the job stopped at {_where(error)}")
+            log.error("job %d %s failed: %s", job.job_id, job.kind, place_of(error))
+            self.finish(job, "failed", {}, f"the job stopped at {place_of(error)}")
         else:
             if report.cancelled:
-                kept = "cancelled; what was finished is kept"
-                self.store.jobs.finish(job.job_id, "cancelled", result, kept)
+                self.finish(job, "cancelled", result, "cancelled; what was finished is kept")
             else:
-                self.store.jobs.finish(job.job_id, "done", result, "")
+                self.finish(job, "done", result, "")
         log.info("job %d ends", job.job_id)
+
+    def finish(
+        self, job: Job, status: FinalStatus, result: Mapping[str, object], message: str
+    ) -> None:
+        """Write down how the job ended; a store that refuses is asked again for a while.
+
+        Raises:
+            StoreError: If it refuses for good. The worker ends then, and the next one finds the
+                job interrupted, so that it can be resumed.
+        """
+        for pause_s in RETRY_PAUSES_S:
+            try:
+                if self.store.jobs.get(job.job_id).status == "running":
+                    self.store.jobs.finish(job.job_id, status, result, message)
+                else:
+                    log.error("job %d runs no longer; it cannot end as %s", job.job_id, status)
+                return
+            except StoreError as error:
+                log.error("job %d could not end as %s: %s", job.job_id, status, error)
+                refused = str(error)
+            time.sleep(pause_s)
+        self.store.jobs.finish(job.job_id, "failed", {}, f"its end could not be kept: {refused}")
 
     def serve_pages(self, current: Job) -> None:
         """Answer what open pages wait for, in the middle of a long job."""
         if current.kind in INTERACTIVE_KINDS:
             return
-        while (
-            job := self.store.jobs.claim(INTERACTIVE_KINDS, os.getpid(), self.started)
-        ) is not None:
+        while (job := self.claim(INTERACTIVE_KINDS)) is not None:
             self.run_job(job)
 
 
@@ -100,19 +142,14 @@ class _Reporter:
         return self.cancelled
 
 
-def _where(error: Exception) -> str:
-    """Type and place of an unexpected error, without its values: they may name patients."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"
-
-
 def main(arguments: list[str]) -> int:
-    """Run the worker of the workspace ``arguments[0]`` for the app of process ``arguments[1]``."""
+    """Run the worker of a workspace; the arguments: its folder, the app's process and its start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     os.umask(0o077)
-    workspace = open_workspace(Path(arguments[0]))
+    root, pid, pid_started = arguments
+    workspace = open_workspace(Path(root))
     with Store.open(workspace) as store:
-        Worker(workspace, store, parent=int(arguments[1])).run()
+        Worker(workspace, store, parent=(int(pid), float(pid_started))).run()
     return 0
 
 

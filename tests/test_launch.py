@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-COMMANDS = ["ui", "new", "import", "train", "audit", "export", "check"]
+COMMANDS = ["ui", "new", "import", "train", "audit", "survey", "evaluate", "export", "check"]
 
 
 @pytest.fixture
@@ -82,16 +84,39 @@ def test_new_import_check_and_export_do_the_whole_round(run, tmp_path, pictures)
     assert run("new", workspace).returncode == 0
     imported = run("import", workspace, pictures, "--as", "folder")
     assert imported.returncode == 0, imported.stderr
-    assert "2" in imported.stdout
+    assert "2 pictures read, 2 new and 0 known before" in imported.stdout
     assert "broken.png" in imported.stdout
     again = run("import", workspace, pictures, "--as", "folder")
     assert again.returncode == 0
+    assert "2 pictures read, 0 new and 2 known before" in again.stdout
     checked = run("check", workspace)
     assert (checked.returncode, checked.stdout.strip()) == (0, "Everything is as it was written.")
     exported = tmp_path / "readings.csv"
     assert run("export", workspace, exported, "--as", "csv").returncode == 0
     with exported.open(encoding="utf-8", newline="") as file:
         assert next(csv.reader(file))
+
+
+def test_readings_leave_in_every_format_with_a_word_on_what_was_left_out(
+    run, tmp_path, pictures
+) -> None:
+    workspace = tmp_path / "ward"
+    run("new", workspace)
+    table = pictures / "readings.csv"
+    table.write_text(
+        "image_path,reader,commit_number,finding,x_min,y_min,x_max,y_max\n"
+        "one.png,Mira,1,Edema,1,2,30,40\none.png,Mira,2,Edema,1,2,30,41\n",
+        encoding="utf-8",
+    )
+    assert run("import", workspace, table, "--as", "csv").returncode == 0
+    for kind, wrote in (("coco", "2 annotations"), ("yolo", "1 label files")):
+        done = run("export", workspace, tmp_path / kind, "--as", kind)
+        assert done.returncode == 0, done.stderr
+        assert f"Wrote {wrote} to " in done.stdout
+    assert "1 earlier version left out" in done.stdout
+    refused = run("export", workspace, tmp_path / "sr", "--as", "dicom-sr")
+    assert refused.returncode == 1
+    assert "no committed reading of a DICOM picture" in " ".join(refused.stderr.split())
 
 
 def test_check_names_a_changed_and_a_missing_picture(run, tmp_path, pictures) -> None:
@@ -168,3 +193,57 @@ def test_biomedclip_without_its_weights_says_which_file_to_put_where(run, tmp_pa
     done = run("models", workspace, "add", "biomedclip", "--path", empty)
     assert done.returncode == 1
     assert "open_clip_config.json" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "sentence"),
+    [
+        ("KeyboardInterrupt()", 130, "What was finished is kept"),
+        ("typer.Abort()", 130, "What was finished is kept"),
+        ("OSError(28, 'No space left on device', 'W')", 1, "W: No space left on device; check"),
+        ("AuditError('no model was chosen')", 1, "no model was chosen"),
+        ("KeyError('Doe, Jane')", 1, "KeyError at"),
+        ("typer.BadParameter('give one')", 2, "give one"),
+        ("typer.Exit(1)", 1, ""),
+    ],
+)
+def test_whatever_ends_a_command_becomes_a_status_and_one_sentence(
+    repo_root: Path, error: str, status: int, sentence: str
+) -> None:
+    code = (
+        "import sys, typer, launch\n"
+        "from audit_app.errors import AuditError\n"
+        "@launch.app.command()\n"
+        f"def fail() -> None: raise {error}\n"
+        "sys.argv = ['launch.py', 'fail']\n"
+        "launch.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repo_root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status
+    assert sentence in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert "Doe" not in done.stderr
+
+
+def test_ctrl_c_during_an_import_says_that_it_can_go_on(
+    repo_root: Path, run, tmp_path, pictures
+) -> None:
+    workspace = tmp_path / "ward"
+    run("new", workspace)
+    for number in range(300):
+        (pictures / f"{number}.png").write_bytes((pictures / "one.png").read_bytes())
+    importing = subprocess.Popen(
+        [sys.executable, str(repo_root / "launch.py"), "import", str(workspace), str(pictures),
+         "--as", "folder", "--copy"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not any((workspace / "images").iterdir()):
+        time.sleep(0.02)
+    importing.send_signal(signal.SIGINT)
+    _, said = importing.communicate(timeout=60)
+    assert importing.returncode == 130
+    assert "give the same command again" in " ".join(said.split())
+    assert "Traceback" not in said

@@ -111,10 +111,10 @@ def describe_audit(rows: Sequence[Row], facts: AuditFacts) -> dict[str, object]:
         "command": command_of(facts.choices),
         "workspace": facts.workspace.name,
         "synthetic": facts.workspace.synthetic,
-        "choices": facts.choices.to_dict(),
+        "choices": facts.choices.described(),
         "findings": list(facts.plan.findings),
-        "model_entry": _without_folders(facts.entry),
-        "maps": _without_folders(facts.made_by),
+        "model_entry": without_folders(facts.entry),
+        "maps": without_folders(facts.made_by),
         "definitions": _definitions(rows, facts.choices),
         "seeds": {"bootstrap": facts.choices.seed},
         "counts": _counts(rows, facts.plan),
@@ -208,10 +208,10 @@ def _distinct(rows: Sequence[Row], name: str) -> list[str]:
     return list(dict.fromkeys(str(row[name]) for row in rows if row[name] not in (None, "")))
 
 
-def _without_folders(value: object) -> object:
+def without_folders(value: object) -> object:
     """The same, but of a local model's place only the folder's own name: paths name users."""
     if isinstance(value, Mapping):
-        return {name: _without_folders(item) for name, item in value.items()}
+        return {name: without_folders(item) for name, item in value.items()}
     if isinstance(value, str) and value.startswith(LOCAL_PREFIX):
         return LOCAL_PREFIX + PurePath(value.removeprefix(LOCAL_PREFIX)).name
     return value

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audit_app.audit_plan import patient_of
 from audit_app.evaluation import SCORED, STATUSES, Row
 from audit_app.metrics.bootstrap import Interval, cluster_bootstrap
+from audit_app.metrics.macro import macro_mean
 
 MACRO: Final = "macro over findings"
 NO_SCORED_ROW: Final = "no scored row"
@@ -44,7 +45,8 @@ def summarise(rows: Sequence[Row], *, replicates: int, seed: int) -> list[Row]:
     Means are over scored rows (status ok or no_evidence), each row counting once; ``n_patients``
     counts the patients of these. Intervals are 95 % percentile intervals of a bootstrap over
     patients. A macro is the mean over the findings that have a scored row; its ``lift`` and
-    ``corrected`` follow from its own hit and chance.
+    ``corrected`` follow from its own hit and chance. Resamples that hold no row of one of these
+    findings are left out, and where they are many there is no interval and ``note`` says so.
 
     Args:
         rows: Agreement rows of one run.
@@ -102,12 +104,12 @@ def _interval(scored: Sequence[Row], name: str, draws: dict[str, int]) -> Interv
     patients = [_patient(row) for row in scored]
     replicates, seed = draws["replicates"], draws["seed"]
     codes = _finding_codes(scored)
-    if not codes.any():
+    if not any(codes):
         return cluster_bootstrap(values, patients, replicates=replicates, seed=seed)
     return cluster_bootstrap(
         np.column_stack([values, codes]),
         patients,
-        statistic=_mean_of_group_means,
+        statistic=partial(macro_mean, n_groups=max(codes) + 1),
         replicates=replicates,
         seed=seed,
     )
@@ -119,22 +121,14 @@ def _macro_mean(scored: Sequence[Row], name: str) -> float | None:
     if not kept:
         return None
     values = np.array([cast(float, row[name]) for row in kept])
-    return _mean_of_group_means(np.column_stack([values, _finding_codes(kept)]))
+    codes = _finding_codes(kept)
+    return macro_mean(np.column_stack([values, codes]), n_groups=max(codes) + 1)
 
 
-def _mean_of_group_means(values_and_groups: NDArray[np.float64]) -> float:
-    """Shape (n, 2), value and group number: the mean over present groups of their means."""
-    groups = values_and_groups[:, 1].astype(np.intp)
-    sums = np.bincount(groups, weights=values_and_groups[:, 0])
-    sizes = np.bincount(groups)
-    present = sizes > 0
-    return float(np.mean(sums[present] / sizes[present]))
-
-
-def _finding_codes(rows: Sequence[Row]) -> NDArray[np.float64]:
+def _finding_codes(rows: Sequence[Row]) -> list[int]:
     names = list(dict.fromkeys(row["finding"] for row in rows))
-    number = {name: float(code) for code, name in enumerate(names)}
-    return np.array([number[row["finding"]] for row in rows])
+    number = {name: code for code, name in enumerate(names)}
+    return [number[row["finding"]] for row in rows]
 
 
 def _patient(row: Row) -> str:

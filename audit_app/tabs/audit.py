@@ -13,8 +13,8 @@ from audit_app.audit_job import describe_run, interval, number, run_folder, summ
 from audit_app.comparison import MODES, Selection
 from audit_app.errors import AuditError
 from audit_app.handlers import handler
-from audit_app.jobs import ACTIVE_STATUSES, describe_job, submit_job
-from audit_app.models import ready_modes
+from audit_app.jobs import ACTIVE_STATUSES, describe_job, ensure_worker, submit_job
+from audit_app.models import load_entry, ready_modes
 from audit_app.reports.routes import FILES
 from audit_app.services import Services
 from audit_app.session import Visitor
@@ -22,6 +22,7 @@ from audit_app.session import Visitor
 PRIVATE: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden"}
 POLL_S: Final = 0.7
 SHOWN_ROWS: Final = 500
+LOOKED_AT: Final = 50
 SUMMARY_HEADERS: Final = (
     "Finding", "Mode", "Method", "Hit rate", "95 % interval", "Chance", "Lift", "IoU", "Energy",
     "Rows", "Patients", "No evidence", "Not visible", "No reference",
@@ -80,6 +81,7 @@ def build_audit_tab(services: Services) -> AuditTab:
             "Run audit", variant="primary", elem_id="audit-start", scale=0, min_width=140
         )
         cancel = gr.Button("Cancel", elem_id="audit-cancel", scale=0, min_width=100)
+        resume = gr.Button("Resume", elem_id="audit-resume", scale=0, min_width=100)
     status = gr.Markdown(elem_id="audit-status", elem_classes="status-line")
     timer = gr.Timer(POLL_S, active=False)
     run = gr.Dropdown([], label="Audit", elem_id="audit-run")
@@ -98,7 +100,17 @@ def build_audit_tab(services: Services) -> AuditTab:
     )  # fmt: skip
     tab = AuditTab(model, modes, status, timer, run, headline, links, summary, rows)
     _connect(services, tab, start, cancel)
+    _connect_resume(services, tab, resume)
     return tab
+
+
+def _connect_resume(services: Services, tab: AuditTab, resume: gr.Button) -> None:
+    @handler(services, "auditor")
+    def go_on(visitor: Visitor) -> list[Any]:
+        resume_own(services, visitor)
+        return watch(services)
+
+    resume.click(go_on, None, [tab.status, tab.timer], **PRIVATE)
 
 
 def _connect(services: Services, tab: AuditTab, start: gr.Button, cancel: gr.Button) -> None:
@@ -164,10 +176,30 @@ def begin_audit(services: Services, visitor: Visitor, model: str | None, modes: 
     return submit_job(services.workspace, services.store, "audit", params, owner=visitor.name)
 
 
+def resume_own(services: Services, visitor: Visitor) -> Job:
+    """Queue the newest audit that this visitor began and that did not end; images done stay done.
+
+    Raises:
+        AuditError: If this visitor began none.
+        StoreError: If it is waiting, running or done.
+    """
+    jobs = services.store.jobs.recent(limit=LOOKED_AT, kinds=["audit"])
+    own = next((job for job in jobs if job.owner == visitor.name), None)
+    if own is None:
+        raise AuditError("you began no audit that could go on; choose a model and run one")
+    job = services.store.jobs.resume(own.job_id)
+    ensure_worker(services.workspace, services.store)
+    return job
+
+
 def newest_job(services: Services) -> Job | None:
-    """The audit that was asked for last."""
-    jobs = services.store.jobs.recent(limit=1, kinds=["audit"])
-    return jobs[0] if jobs else None
+    """The audit that runs or waits, else the one that was asked for, or ended, last."""
+    jobs = services.store.jobs.recent(limit=LOOKED_AT, kinds=["audit"])
+    return max(jobs, key=_moment, default=None)
+
+
+def _moment(job: Job) -> tuple[bool, str]:
+    return job.status in ACTIVE_STATUSES, job.finished_at or job.created_at
 
 
 def watch(services: Services) -> list[Any]:
@@ -192,10 +224,13 @@ def fill_audit(services: Services, run_id: str | None) -> list[Any]:
 
 def mode_choices(services: Services, model: str | None) -> Any:
     """The modes of a model, those that are ready ticked."""
-    ready = ready_modes(services.workspace, model) if model else []
+    if not model:
+        return gr.CheckboxGroup(choices=[], value=[])
+    entry = load_entry(services.store, model)
+    ready = ready_modes(services.workspace, entry)
     choices = [
-        (words if mode in ready else f"{words} (not trained)", mode)
-        for mode, words in MODES.items()
+        (MODES[mode] if mode in ready else f"{MODES[mode]} (not trained)", mode)
+        for mode in entry.modes
     ]
     return gr.CheckboxGroup(choices=choices, value=ready)
 
@@ -308,6 +343,7 @@ def selection_of_row(services: Services, run_id: str | None, cells: Sequence[str
     if not 0 <= position < len(rows):
         raise AuditError("this row is not in the audit any more; choose the audit again")
     row = rows[position]
-    return Selection(
-        *(str(row[name]) for name in ("image_id", "reader", "finding", "model", "method"))
+    image_id, reader, finding, model, method = (
+        str(row[name]) for name in ("image_id", "reader", "finding", "model", "method")
     )
+    return Selection(image_id, reader, finding, model, method)

@@ -355,6 +355,40 @@ def test_a_killed_run_goes_on_from_the_last_checkpoint(
     assert without_run(broken / "agreement.csv") == without_run(whole / "agreement.csv")
 
 
+def test_ctrl_c_leaves_a_cancelled_run_that_is_running_again_once_it_is_resumed(
+    filled: Study, tmp_path: Path
+):
+    def interrupt(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_audit(
+            filled.workspace,
+            filled.store,
+            TinyModel(),
+            CHOICES,
+            out=tmp_path / "out",
+            progress=interrupt,
+        )
+    (run,) = filled.store.audits.all()
+    assert (run.status, run.summary) == (
+        "cancelled",
+        {"reason": "cancelled; what was done is kept"},
+    )
+    states = []
+
+    def look(*_: object) -> bool:
+        now = filled.store.audits.get(run.run_id)
+        states.append((now.status, now.summary))
+        return False
+
+    place = {"out": tmp_path / "out", "progress": look}
+    resume_audit(filled.workspace, filled.store, TinyModel(), run.run_id, **place)
+    assert states
+    assert all(state == ("running", {}) for state in states)
+    assert filled.store.audits.get(run.run_id).status == "done"
+
+
 def test_a_missing_head_fails_the_run_with_its_sentence_and_a_resume_works_once_it_is_there(
     filled: Study, tmp_path: Path
 ):

@@ -26,6 +26,7 @@ from audit_app.reports.csv_files import csv_cell, write_csv
         ("@here", "'@here"),
         ("\tx", "'\tx"),
         ("\rx", "'\rx"),
+        ("'=1+1", "''=1+1"),
         ("a=b", "a=b"),
         ("", ""),
     ],

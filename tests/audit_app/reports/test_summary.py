@@ -142,3 +142,19 @@ def test_modes_are_summed_up_apart():
         ("ft", MACRO),
     ]
     assert {line["hit"] for line in lines if line["mode"] == "ft"} == {1.0}
+
+
+def test_a_macro_with_a_finding_of_one_patient_has_a_number_and_the_reason_for_no_interval():
+    rows = make_rows(20)
+    for row in rows:
+        row |= {"finding": "Edema", "hit": 0.0}
+    rows.append(rows[0] | {"finding": "Fracture", "hit": 1.0})
+    lines = lines_of(rows)
+    # Resamples without that patient would hold Edema alone: their mean hit is 0, not about 0.5.
+    assert (lines[MACRO]["hit"], lines[MACRO]["hit_low"], lines[MACRO]["hit_high"]) == (
+        0.5,
+        None,
+        None,
+    )
+    assert "too few patients for an interval" in str(lines[MACRO]["note"])
+    assert (lines["Edema"]["hit_low"], lines["Edema"]["note"]) == (0.0, "")
