@@ -1,0 +1,303 @@
+"""``report.html``: the evaluation as one file that needs no network and no program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Final
+
+from audit_app.evaluator.figures import Axes, Curve, bar_figure, histogram_figure, line_figure
+from audit_app.evaluator.measures import Measured, Row
+from audit_app.evaluator.outputs import Evaluated, published_rows
+from audit_app.evaluator.published import COLUMNS
+from audit_app.evaluator.published import SOURCE as PUBLISHED_SOURCE
+from audit_app.evaluator.stages import disk_errors, replacing
+from audit_app.metrics.bootstrap import MIN_CLUSTERS, TOO_FEW
+from audit_app.metrics.classification_intervals import RATES
+
+MODE_WORDS: Final = {
+    "zs": "zero-shot",
+    "cls": "own outputs",
+    "lp": "linear probe",
+    "ft": "fine-tune",
+    "random": "no information",
+}
+PRESET_WORDS: Final = {
+    "study": "Study preset: as in the published table",
+    "recommended": "Recommended preset",
+}
+DIGITS: Final = {"inter": 3, "intra": 3, "minutes": 2, "coverage_error": 2}
+STYLE: Final = """
+body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:76em;padding:0 1em;color:#1b1b1b}
+table{border-collapse:collapse;margin:.6em 0 1.4em}th,td{padding:.25em .7em;text-align:right}
+th{border-bottom:1px solid #888;font-weight:600}td:first-child,th:first-child{text-align:left}
+caption{text-align:left;font-weight:600;padding:.3em 0}tr.null td{color:#777;background:#f1f1f1}
+tr.published td{color:#444;border-top:1px dashed #aaa;font-style:italic}
+td.best{color:#0b4fb3;font-weight:700}td.worst{color:#b3150b;font-weight:700}
+.warn{background:#fff3cd;padding:.5em .8em}svg text{font:11px system-ui,sans-serif;fill:#333}
+figure{display:inline-block;margin:.5em 1.4em .5em 0;vertical-align:top}.small{color:#555}
+"""
+
+
+def write_page(path: Path, done: Evaluated) -> None:
+    """Write the report.
+
+    Raises:
+        AuditError: If the disk is full.
+    """
+    with disk_errors(path.parent), replacing(path) as file:
+        file.write(page_of(done).encode())
+
+
+def page_of(done: Evaluated) -> str:
+    """The report as HTML."""
+    parts = [
+        *_heading(done),
+        *(part for preset in done.plan.choices.presets for part in _preset(done, preset)),
+        *_distance_check(done),
+        *_figures(done),
+        *_details(done),
+    ]
+    title = escape(f"Three modes of {done.plan.choices.model}")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def number(value: object, digits: int = 3) -> str:
+    """The number with so many digits; n/a where nothing is defined."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "n/a"
+    return f"{value:.{digits}f}"
+
+
+def best_and_worst(
+    rows: Sequence[Row], column: str, *, more_is_better: bool
+) -> tuple[set[int], set[int]]:
+    """Which rows hold the best and which the worst value; none where there is no difference."""
+    values = {
+        place: float(value)
+        for place, row in enumerate(rows)
+        if isinstance(value := row.get(column), int | float)
+    }
+    low, high = (chosen(values.values(), default=0.0) for chosen in (min, max))
+    if low == high:
+        return set(), set()
+    lowest = {place for place, value in values.items() if value == low}
+    highest = {place for place, value in values.items() if value == high}
+    return (highest, lowest) if more_is_better else (lowest, highest)
+
+
+def _heading(done: Evaluated) -> Iterator[str]:
+    plan = done.plan
+    counts = ", ".join(f"{len(plan.rows(part)):,} {part}" for part in ("train", "validation"))
+    yield f"<h1>Three modes of {escape(plan.choices.model)}</h1>"
+    if done.workspace.synthetic:
+        yield '<p class="warn">Synthetic pictures: these numbers say nothing about patients.</p>'
+    yield (
+        f"<p>Workspace {escape(done.workspace.name)}. Labels: <b>{escape(plan.label_source)}</b>. "
+        f"Split: {escape(plan.split_rule)}; {counts} and {len(plan.rows('test')):,} test pictures "
+        f"of {len(set(plan.patients)):,} patients, none of them in two parts.</p>"
+    )
+    if plan.remarks:
+        yield f"<ul>{''.join(f'<li>{escape(remark)}</li>' for remark in plan.remarks)}</ul>"
+
+
+def _preset(done: Evaluated, preset: str) -> Iterator[str]:
+    measured = {mode: one for (name, mode), one in done.measured.items() if name == preset}
+    rows = [one.row for one in measured.values()]
+    yield f"<h2>{escape(PRESET_WORDS[preset])}</h2>"
+    rule, distances = escape(str(rows[0]["rule"])), escape(_distances(rows[0]))
+    yield f"<p>Decision: {rule}. Distances: {distances}.</p>"
+    yield _main_table(done, preset, rows)
+    yield _beside(rows)
+    yield from _finding_tables(measured)
+
+
+def _distances(row: Row) -> str:
+    said = f"{row['separation']}, un-normalised embeddings of the test pictures"
+    if row.get("ratio_p") is not None:
+        return f"{said}; 1.0 when labels say nothing"
+    return f"{said}; without any structure the ratio is that of the grey row, not 1"
+
+
+def _main_table(done: Evaluated, preset: str, rows: Sequence[Row]) -> str:
+    marks = {
+        column: best_and_worst(rows, column, more_is_better=better)
+        for column, (_, better) in COLUMNS.items()
+    }
+    lines = [
+        _line(row, {column: _mark(place, marks[column]) for column in COLUMNS}, "")
+        for place, row in enumerate(rows)
+    ]
+    nulls = [row for row in done.nulls if row["preset"] == preset]
+    lines += [_line(row, {}, "null") for row in nulls]
+    lines += [_line(row, {}, "published") for row in published_rows(done)]
+    head = "".join(f"<th>{escape(title)}</th>" for title, _ in COLUMNS.values())
+    return (
+        f"<table><tr><th>Mode</th>{head}</tr>{''.join(lines)}</table>"
+        '<p class="small">Best value of a column blue, worst red. Grey: the mean of every column '
+        "over random scores and shuffled labels. Published: "
+        f"{escape(PUBLISHED_SOURCE)}; another set of labels, never mixed into our numbers.</p>"
+    )
+
+
+def _mark(place: int, best_and_worst: tuple[set[int], set[int]]) -> str:
+    best, worst = best_and_worst
+    return "best" if place in best else "worst" if place in worst else ""
+
+
+def _line(row: Row, marks: Mapping[str, str], kind: str) -> str:
+    name = MODE_WORDS[str(row["mode"])] + (" (published)" if kind == "published" else "")
+    cells = [
+        f'<td class="{marks.get(column, "")}">{number(row.get(column), DIGITS.get(column, 3))}</td>'
+        for column in COLUMNS
+    ]
+    return f'<tr class="{kind}"><td>{escape(name)}</td>{"".join(cells)}</tr>'
+
+
+def _beside(rows: Sequence[Row]) -> str:
+    """What the main table has no room for."""
+    head = (
+        "Mode", "F1, 95 %", "Exact match, 95 %", "Ratio, 95 %", "p", "Ratio, unit length",
+        "Predicted per picture", "Labels per picture", "ECE", "Seconds per picture",
+    )  # fmt: skip
+    body = [
+        (
+            MODE_WORDS[str(row["mode"])],
+            _interval(row, "f1"),
+            _interval(row, "exact_match"),
+            _interval(row, "ratio"),
+            number(row["ratio_p"]),
+            number(row["ratio_l2"]),
+            number(row["predictions_per_image"], 2),
+            number(row["labels_per_image"], 2),
+            number(row["ece"]),
+            number(row["seconds_per_image"], 4),
+        )
+        for row in rows
+    ]
+    n_patients = int(str(rows[0]["n_patients"]))
+    few = f": {n_patients} test patients, {TOO_FEW}" if n_patients < MIN_CLUSTERS else ""
+    return _table(head, body, f"Beside the table{few}")
+
+
+def _interval(row: Row, name: str) -> str:
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    if low is None or high is None:
+        return number(row[name])
+    return f"{number(row[name])} ({number(low)} to {number(high)})"
+
+
+def _finding_tables(measured: Mapping[str, Measured]) -> Iterator[str]:
+    rates = ("Precision", "Recall", "F1", "AUROC", "AP")
+    for mode, one in measured.items():
+        for title, name, rows in (
+            ("finding", "finding", one.per_finding),
+            ("domain", "domain", one.per_domain),
+        ):
+            body = [
+                (
+                    str(row[name]),
+                    str(row["support"]),
+                    str(row["predicted"]),
+                    *(_interval(row, rate) for rate in RATES),
+                    str(row["note"]),
+                )
+                for row in rows
+            ]
+            head = (title.capitalize(), "Support", "Predicted", *rates, "")
+            table = _table(head, body, "")
+            yield (
+                f"<details><summary>{escape(MODE_WORDS[mode])} by {title}, with 95 % intervals "
+                f"over patients</summary>{table}</details>"
+            )
+
+
+def _table(head: Sequence[str], body: Sequence[Sequence[str]], caption: str) -> str:
+    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+    lines = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in body
+    )
+    said = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{said}<tr>{titles}</tr>{lines}</table>"
+
+
+def _distance_check(done: Evaluated) -> Iterator[str]:
+    check = done.distance_check
+    if check is None:
+        return
+    yield (
+        "<p>Zero-shot and linear probe share the encoder: their distances differ by "
+        f"{check['relative_difference']:.1e} of their value; {check['n_pictures_encoded_again']} "
+        "pictures encoded again through each mode's own network differ by "
+        f"{check['largest_embedding_difference']:.1e} of the largest number.</p>"
+    )
+
+
+def _figures(done: Evaluated) -> Iterator[str]:
+    yield "<h2>Figures</h2>"
+    distribution = [
+        (str(row["finding"]), [int(str(row[part])) for part in ("train", "validation", "test")])
+        for row in done.plan.distribution()
+    ]
+    yield _figure(bar_figure(distribution, ("train", "validation", "test")), "Labels")
+    shown: list[list[Curve]] = []
+    for (preset, mode), answers in done.answers.items():
+        curves = _loss_curves(answers.training)
+        if curves and curves not in shown:  # both presets share one fine-tune
+            shown.append(curves)
+            title = f"Loss, {MODE_WORDS[mode]} ({preset})"
+            yield _figure(line_figure(curves, Axes("epoch", "loss", whole_x=True)), title)
+    for preset in done.plan.choices.presets:
+        measured = {m: one for (name, m), one in done.measured.items() if name == preset}
+        counts = {MODE_WORDS[mode]: one.histogram for mode, one in measured.items()}
+        axes = Axes("predicted findings per picture", "pictures")
+        yield _figure(histogram_figure(counts, axes), f"Predictions per picture ({preset})")
+        calibrated = _reliability(measured)
+        if calibrated:
+            axes = Axes("predicted probability", "observed", (0, 1), (0, 1))
+            yield _figure(line_figure(calibrated, axes), f"Reliability ({preset})")
+
+
+def _loss_curves(training: Mapping[str, object]) -> list[Curve]:
+    curves = []
+    for name in ("train_losses", "validation_losses"):
+        losses = training.get(name)
+        if isinstance(losses, list) and len(losses) > 1:
+            points = [(float(epoch), float(loss)) for epoch, loss in enumerate(losses, start=1)]
+            curves.append(Curve(name.removesuffix("_losses"), points))
+    return curves
+
+
+def _reliability(measured: Mapping[str, Measured]) -> list[Curve]:
+    curves = []
+    for mode, one in measured.items():
+        bins = one.calibration.get("bins")
+        if isinstance(bins, list):
+            filled = [each for each in bins if each["count"]]
+            points = [(each["mean_probability"], each["observed"]) for each in filled]
+            curves.append(Curve(MODE_WORDS[mode], points))
+    return [*curves, Curve("ideal", [(0, 0), (1, 1)], is_dashed=True)] if curves else []
+
+
+def _figure(svg: str, title: str) -> str:
+    return f"<figure><figcaption>{escape(title)}</figcaption>{svg}</figure>"
+
+
+def _details(done: Evaluated) -> Iterator[str]:
+    plan = done.plan
+    yield "<h2>How it was made</h2>"
+    yield f"<p><code>{escape(plan.choices.command())}</code></p>"
+    choices = plan.choices
+    yield (
+        f"<p>Seed {choices.seed}; {choices.replicates:,} bootstrap replicates over patients; "
+        f"{choices.permutations:,} permutations; {choices.null_draws:,} draws of the grey row. "
+        "provenance.json holds hashes, versions, prompts and settings.</p>"
+    )
+    for title, names in (("missing pictures", plan.missing), ("left out", plan.left_out)):
+        if names:
+            items = "".join(f"<li>{escape(name)}</li>" for name in names)
+            yield f"<details><summary>{len(names):,} {title}</summary><ul>{items}</ul></details>"
