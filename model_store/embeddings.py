@@ -121,7 +121,8 @@ def _check(images: Sequence[str], values: Embeddings) -> None:
 def _read_shard(path: Path) -> tuple[list[str], Embeddings]:
     """Names and rows of one shard; nothing when another process or damage took it away."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # numpy leaves a file of its own open when it is damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             names = [bytes(name).decode("ascii") for name in stored["images"]]
             values: Embeddings = stored["values"]
         if values.ndim != 2 or len(values) != len(names):

@@ -238,6 +238,8 @@ def test_ctrl_c_during_an_import_says_that_it_can_go_on(
         [sys.executable, str(repo_root / "launch.py"), "import", str(workspace), str(pictures),
          "--as", "folder", "--copy"],
         stderr=subprocess.PIPE, text=True,
+        # Whatever runs in the background of a shell without job control ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not any((workspace / "images").iterdir()):

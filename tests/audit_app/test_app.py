@@ -19,7 +19,7 @@ from audit_app.handlers import OWN_PARAMETER
 from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.settings import Settings
-from audit_app.tabs.data import import_params, model_params, training_params
+from audit_app.tabs.data_forms import import_params, model_params, training_params
 
 
 @pytest.fixture
@@ -76,9 +76,11 @@ def test_forms_with_gaps_are_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(AuditError, match="check the place"):
         import_params(str(tmp_path / "nothing"), "folder", "x", False)
     with pytest.raises(AuditError, match="choose a preset or type a name"):
-        model_params(None, "")
+        model_params(None, "", "", "")
+    with pytest.raises(AuditError, match="no checkpoint was given"):
+        model_params("cnn", "", "timm:resnet18", "Edema")
     with pytest.raises(AuditError, match="add one first"):
-        training_params(None, "lp", None)
+        training_params(None, None, "lp", "study", "auto")
     assert import_params(str(tmp_path), "nih", " mira ", True) == {
         "source": str(tmp_path),
         "kind": "nih",

@@ -19,9 +19,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A demo of few pictures: each takes half a second to draw."""
     root = tmp_path_factory.mktemp("demo") / "new"
     with pytest.MonkeyPatch.context() as fewer:
-        fewer.setattr("audit_app.demo.N_IMAGES", 6)
         fewer.setattr("audit_app.demo.N_READ", 4)
-        create_demo(root, progress=lambda *_: False)
+        create_demo(root, progress=lambda *_: False, n_images=6)
     return open_workspace(root)
 
 

@@ -189,7 +189,7 @@ class PanelPage:
 
 @pytest.fixture(scope="session")
 def film_names() -> list[str]:
-    plain = [f"film-{index:02d}.png" for index in range(24)]
+    plain = [f"film-{index:02d}.png" for index in range(25)]
     return [*plain, "film-8bit.png", "film-mono1.dcm"]
 
 

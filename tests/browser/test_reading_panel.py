@@ -230,7 +230,7 @@ def test_a_commit_locks_the_reading_and_correct_opens_it_as_a_new_version(page: 
 
 
 def test_an_undo_that_is_refused_is_said_and_stays_the_next_step(page: PanelPage) -> None:
-    page.visit("film-15.png")
+    page.visit("film-24.png")
     page.drag((100, 100), (200, 200))
     page.press("Delete")
     page.saved()
