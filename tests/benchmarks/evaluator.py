@@ -58,10 +58,11 @@ class Size:
 
     n_rows: int = 100_000
     epochs: int = 10
+    modes: str = "zs,lp,ft"
     repeats: int = 3
 
 
-QUICK = Size(n_rows=2000, epochs=2, repeats=1)
+QUICK = Size(n_rows=2000, epochs=2, modes="zs,lp", repeats=1)
 
 
 def timed(act: Callable[[], object]) -> float:
@@ -71,23 +72,23 @@ def timed(act: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def evaluate_command(root: Path, out: Path, epochs: int) -> list[str]:
+def evaluate_command(root: Path, out: Path, size: Size) -> list[str]:
     """The command line of an evaluation of the demo."""
     command = [sys.executable, "launch.py", "evaluate", str(root), "--model", MODEL]
-    return [*command, "--epochs", str(epochs), "--out", str(out)]
+    return [*command, "--modes", size.modes, "--epochs", str(size.epochs), "--out", str(out)]
 
 
-def table_seconds(root: Path, out: Path, epochs: int) -> float:
+def table_seconds(root: Path, out: Path, size: Size) -> float:
     """The demo's whole table, both presets, from the command to the report."""
-    command = evaluate_command(root, out, epochs)
+    command = evaluate_command(root, out, size)
     return timed(
         lambda: subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
     )
 
 
-def different_cells(root: Path, out: Path, epochs: int, expected: EvaluationResult) -> int:
+def different_cells(root: Path, out: Path, size: Size, expected: EvaluationResult) -> int:
     """Cells of the table that a kill in the middle of the fine-tune changes."""
-    command = evaluate_command(root, out, epochs)
+    command = evaluate_command(root, out, size)
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
     models = root / "models" / MODEL / "evaluations"
     try:
@@ -300,7 +301,7 @@ def main(arguments: list[str]) -> int:
             for job in store.jobs.recent():
                 store.jobs.cancel(job.job_id)
         shutil.copytree(folder / "demo", folder / "killed")
-        seconds = table_seconds(folder / "demo", folder / "out", size.epochs)
+        seconds = table_seconds(folder / "demo", folder / "out", size)
         expected = load_result(folder / "out")
         workspace = open_workspace(folder / "demo")
         with Store.open(workspace) as store:
@@ -320,7 +321,7 @@ def main(arguments: list[str]) -> int:
             Figure(f"metrics over {size.n_rows:,} x 14", metrics_seconds(size.n_rows), "s", 10)
         )
         if size is not QUICK:  # the suite has a test of it
-            cells = different_cells(folder / "killed", folder / "again", size.epochs, expected)
+            cells = different_cells(folder / "killed", folder / "again", size, expected)
             figures.append(Figure("cells that a kill changes", cells, "", 0))
         return report(figures)
 

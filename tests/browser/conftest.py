@@ -193,9 +193,9 @@ def film_names() -> list[str]:
     return [*plain, "film-8bit.png", "film-mono1.dcm"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, film_names: list[str]) -> Iterator[Server]:
-    """One server for all tests that do not harm it; each test takes a film of its own."""
+    """One server for a file's tests that do not harm it; each test takes a film of its own."""
     chromium_path()
     running = Server(*make_workspace(tmp_path_factory.mktemp("shared"), film_names))
     running.start()
