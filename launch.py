@@ -6,11 +6,14 @@ import os
 
 import typer
 
+from audit_app.commands.about import about
 from audit_app.commands.audits import audit, survey
+from audit_app.commands.backups import backup, restore
 from audit_app.commands.console import Commands
 from audit_app.commands.evaluations import evaluate
 from audit_app.commands.models import models_app, train
 from audit_app.commands.pages import demo, ui
+from audit_app.commands.pseudonyms import pseudonymise
 from audit_app.commands.users import users_app
 from audit_app.commands.workspaces import check, export, import_, new
 
@@ -24,8 +27,10 @@ app = typer.Typer(
     "Example: [bold]uv run launch.py[/bold] opens the demo workspace.",
 )
 app.callback(invoke_without_command=True)(demo)
-for command in (ui, new, import_, train, audit, survey, evaluate, export, check):
+for command in (ui, new, import_, train, audit, survey, evaluate, export, check, about):
     app.command(name=command.__name__.strip("_"))(command)
+for command in (backup, restore, pseudonymise):
+    app.command(name=command.__name__)(command)
 app.add_typer(users_app, name="users")
 app.add_typer(models_app, name="models")
 

@@ -36,6 +36,10 @@ class ReadingLocked(AnnotationError):
     """An edit to a committed reading, or an action that must wait for the commit."""
 
 
+class CaseHidden(AnnotationError):
+    """A reading that its own reader may not see now: the same picture is to be read once more."""
+
+
 class DamagedWorkspace(AnnotationError):
     """A workspace whose database, triggers, log chain or files are not as they were written."""
 

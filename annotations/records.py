@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from annotations.cases import FIRST, case_id_of
 from annotations.regions import Box, Outline
 from annotations.shapes import Shape
 
-Certainty = Literal["definite", "probable", "possible"]
+# "" only in drafts: not said yet, where the protocol wants it said for each box.
+Certainty = Literal["definite", "probable", "possible", ""]
 ReadingStatus = Literal["new", "draft", "committed", "revised"]
 ReaderKind = Literal["person", "imported", "synthetic"]
 Role = Literal["reader", "auditor", "admin"]
 EditKind = Literal["put", "delete", "no_finding"]
+DecisionKind = Literal["accept", "edit", "reject"]
 JobStatus = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 FinalStatus = Literal["done", "failed", "cancelled"]
 
@@ -117,6 +120,12 @@ class Reading:
     revealed_at: str | None  # when the reader first saw a heatmap of this image
     updated_at: str | None
     imported: bool = False
+    occasion: int = FIRST  # cases.OCCASIONS
+
+    @property
+    def case_id(self) -> str:
+        """The id under which a reader opens it."""
+        return case_id_of(self.image_id, self.occasion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +143,8 @@ class CommittedReading:
     no_finding: bool
     regions: tuple[Region, ...]
     content_sha256: str  # of the canonical JSON of no_finding and regions
+    occasion: int = FIRST  # cases.OCCASIONS
+    independent: bool = True  # no other reading of this image was seen before this commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +153,36 @@ class Edit:
 
     client_id: str
     sequence: int
-    image_id: str
+    image_id: str  # of the case: with the occasion behind it where it is not the first reading
     base_version: int
     kind: EditKind
     region: Region | None = None  # for "put": the whole region after the change
     region_id: str = ""  # for "delete"
     no_finding: bool = False  # for "no_finding"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an adjudicator decided about one region of a parent."""
+
+    parent_id: str  # reading_id of the parent
+    region_id: str  # of the parent's region
+    decision: DecisionKind
+    result_id: str  # of the region that came of it, "" when rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Adjudication:
+    """A reading made from two others: the working copy, what it came from, what was decided."""
+
+    reading: Reading
+    parents: tuple[CommittedReading, ...]
+    decisions: tuple[Decision, ...]
+
+    @property
+    def undecided(self) -> int:
+        """How many of the parents' regions were not decided about."""
+        return sum(len(parent.regions) for parent in self.parents) - len(self.decisions)
 
 
 @dataclass(frozen=True, slots=True)

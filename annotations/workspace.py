@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import tomllib
 from collections.abc import Sequence
@@ -15,6 +14,8 @@ from typing import Final
 
 from annotations.errors import WorkspaceError
 from annotations.findings import STUDY_FINDINGS, normalise_term
+from annotations.private_files import write_private
+from annotations.protocol import Protocol, parse_protocol, to_toml
 from annotations.store import Store
 
 FORMAT: Final = 1
@@ -115,11 +116,11 @@ def create_workspace(
     try:
         _make_folders(root)
         key = secrets.token_bytes(_KEY_BYTES)
-        _write_private(root / _KEY_NAME, key.hex() + "\n")
+        write_private(root / _KEY_NAME, key.hex() + "\n")
         workspace = Workspace(root, settings, key)
         Store(workspace.database, settings.findings).close()
         # Last, because its presence makes the folder a workspace.
-        _write_private(workspace.settings_file, _to_toml(settings))
+        write_private(workspace.settings_file, _to_toml(settings))
     except OSError as error:
         raise WorkspaceError(
             f"the workspace {root} cannot be made: {_reason(error)}; check the rights and the free "
@@ -189,18 +190,6 @@ def _make_folders(root: Path) -> None:
         (root / folder).mkdir(mode=0o700)
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Write a file of mode 600 that is complete or not there."""
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
 def _to_toml(settings: WorkspaceSettings) -> str:
     findings = "".join(f"    {_toml_text(finding)},\n" for finding in settings.findings)
     return (
@@ -210,7 +199,8 @@ def _to_toml(settings: WorkspaceSettings) -> str:
         f"synthetic = {str(settings.synthetic).lower()}\n"
         "# Set to true only when no picture and no text in it names a patient.\n"
         f"pseudonymised = {str(settings.pseudonymised).lower()}\n"
-        f"findings = [\n{findings}]\n"
+        f"findings = [\n{findings}]\n\n"
+        "# The rules of reading; the page's tab Settings changes them, too.\n" + to_toml(Protocol())
     )
 
 
@@ -233,6 +223,8 @@ def _read_settings(file: Path) -> WorkspaceSettings:
         )
     if type(version) is not int or version != FORMAT:
         raise WorkspaceError(f"{file} has format {version!r}; expected format = {FORMAT}")
+    # Only checked, so that a slip shows at once; it may change while the workspace is open.
+    parse_protocol(values.pop("protocol", {}), str(file))
     settings = _settings_of(values, file)
     _check_settings(settings, str(file))
     return settings

@@ -42,10 +42,30 @@ def add_account(store: Store, name: str, role: str, password: str) -> Account:
         InvalidAccount: If the role is unknown or the password too short or too long.
         StoreError: If the name is taken or not valid.
     """
-    known_role = next((known for known in ROLES if known == role), None)
-    if known_role is None:
-        raise InvalidAccount(f"unknown role {role!r}; known: {', '.join(ROLES)}")
-    return store.accounts.add(canonical_name(name), known_role, hash_password(password))
+    return store.accounts.add(canonical_name(name), _known_role(role), hash_password(password))
+
+
+def set_role(store: Store, name: str, role: str) -> Account:
+    """The account with another role, which counts at once.
+
+    Raises:
+        UnknownRecord: If there is no such account.
+        InvalidAccount: If the role is unknown.
+    """
+    return store.accounts.set_role(canonical_name(name), _known_role(role))
+
+
+def find_account(store: Store, name: str) -> Account:
+    """The account.
+
+    Raises:
+        InvalidAccount: If there is none.
+    """
+    account = store.accounts.get(canonical_name(name))
+    if account is None:
+        known = ", ".join(one.name for one in store.accounts.all()) or "none"
+        raise InvalidAccount(f"unknown account '{name}'; known: {known}")
+    return account
 
 
 def set_password(store: Store, name: str, password: str) -> Account:
@@ -113,6 +133,13 @@ def build_verify(store: Store) -> Verify:
             return await run_sync(is_right, canonical_name(name), password)
 
     return verify
+
+
+def _known_role(role: str) -> Role:
+    known_role = next((known for known in ROLES if known == role), None)
+    if known_role is None:
+        raise InvalidAccount(f"unknown role {role!r}; known: {', '.join(ROLES)}")
+    return known_role
 
 
 def _matches(password_hash: str, password: str) -> bool:

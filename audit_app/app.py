@@ -9,17 +9,19 @@ from typing import Any, Final
 import gradio as gr
 from starlette.routing import BaseRoute
 
-from audit_app.backups import regular_backups
+from audit_app.banner import build_banner
 from audit_app.comparison import Selection
 from audit_app.handlers import handler
 from audit_app.jobs import ensure_worker, has_queued
+from audit_app.reports.evaluation_routes import build_evaluation_routes
+from audit_app.reports.log_routes import build_log_routes
 from audit_app.reports.readings import build_export_routes
 from audit_app.reports.routes import build_report_routes
 from audit_app.reports.survey_routes import build_survey_routes
 from audit_app.services import Services
 from audit_app.serving import Look, RunningApp, serve
 from audit_app.session import Visitor
-from audit_app.sharing import share_banner
+from audit_app.tabs.adjudicate import build_adjudicate_tab
 from audit_app.tabs.audit import AuditTab, build_audit_tab, fill_audit, selection_of_row
 from audit_app.tabs.compare import (
     CompareTab,
@@ -28,16 +30,18 @@ from audit_app.tabs.compare import (
     fill_on_opening,
 )
 from audit_app.tabs.data import DataTab, build_data_tab, fill_data
-from audit_app.tabs.read import ReadTab, build_read_tab, event_data, fill_read_tab
+from audit_app.tabs.evaluate import EvaluateTab, build_evaluate_tab, fill_evaluate
+from audit_app.tabs.log import build_log_tab
+from audit_app.tabs.read import ReadTab, build_read_tab, event_data, fill_read_tab, open_case
+from audit_app.tabs.settings import build_settings_tab
 from audit_app.tabs.survey import SurveyTab, build_survey_tab, fill_survey
 from audit_app.viewer.routes import build_routes
-from audit_app.viewer.state import known_case
+from audit_app.viewer.state import Filters, known_case, known_image
+from audit_app.watch import watched
 
 STYLE: Final = Path(__file__).parent / "app.css"
 PRIVATE: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden"}
 TITLE: Final = "Saliency Audit"
-SYNTHETIC: Final = "Synthetic pictures and a synthetic reader. "
-NOT_CLINICAL: Final = "A research tool. Not for clinical use."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class _Tabs:
     audit: AuditTab
     survey_place: gr.Tab
     survey: SurveyTab
+    evaluate_place: gr.Tab
+    evaluate: EvaluateTab
     data_place: gr.Tab
     data: DataTab
 
@@ -69,24 +75,27 @@ class _Tabs:
 def build_page(services: Services) -> Page:
     """The page of one workspace."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
-        banner = gr.Markdown(elem_id="banner")
+        build_banner(services, demo)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Read", id="read") as read_place:
                 read = build_read_tab(services)
+            with gr.Tab("Adjudicate", id="adjudicate") as adjudicate_place:
+                build_adjudicate_tab(services, adjudicate_place)
             with gr.Tab("Compare", id="compare") as compare_place:
                 compare = build_compare_tab(services)
             with gr.Tab("Audit", id="audit") as audit_place:
                 audit = build_audit_tab(services)
             with gr.Tab("Survey", id="survey") as survey_place:
                 survey = build_survey_tab(services)
+            with gr.Tab("Evaluate", id="evaluate") as evaluate_place:
+                evaluate = build_evaluate_tab(services)
             with gr.Tab("Data & models", id="data") as data_place:
                 data = build_data_tab(services)
+            with gr.Tab("Settings", id="settings") as settings_place:
+                build_settings_tab(services, settings_place)
+            with gr.Tab("Log", id="log") as log_place:
+                tickets = build_log_tab(services, log_place)
 
-        @handler(services)
-        def greet(visitor: Visitor) -> str:
-            return banner_text(services, visitor)
-
-        demo.load(greet, None, banner, **PRIVATE)
         places = _Tabs(
             all=tabs,
             read_place=read_place,
@@ -97,17 +106,23 @@ def build_page(services: Services) -> Page:
             audit=audit,
             survey_place=survey_place,
             survey=survey,
+            evaluate_place=evaluate_place,
+            evaluate=evaluate,
             data_place=data_place,
             data=data,
         )
         _fill_on_opening(services, places)
+        _show_by_role(services, demo, places, log_place, adjudicate_place, settings_place)
         _open_case_of_row(services, places)
         _open_maps_of_reading(services, places)
+        _open_case_of_point(services, places)
     routes = [
         *build_routes(services),
         *build_report_routes(services),
         *build_export_routes(services),
         *build_survey_routes(services),
+        *build_log_routes(services, tickets),
+        *build_evaluation_routes(services),
     ]
     return Page(demo, routes, build_look())
 
@@ -123,22 +138,47 @@ def _fill_on_opening(services: Services, tabs: _Tabs) -> None:
         return fill_read_tab(services, visitor, None)
 
     @handler(services, "auditor")
-    def open_audit(run_id: str | None) -> list[Any]:
-        return fill_audit(services, run_id)
+    def open_audit(run_id: str | None, measure: str) -> list[Any]:
+        return fill_audit(services, run_id, measure)
 
     @handler(services, "auditor")
     def open_survey(chosen: str | None) -> list[Any]:
         return fill_survey(services, chosen)
 
+    @handler(services, "auditor")
+    def open_evaluate(chosen: str | None) -> list[Any]:
+        return fill_evaluate(services, chosen)
+
     @handler(services, "admin")
-    def open_data() -> list[Any]:
-        return fill_data(services)
+    def open_data(*chosen: str | None) -> list[Any]:
+        return fill_data(services, *chosen)
 
     tabs.read_place.select(open_read, tabs.read.image_id, tabs.read.filled, **PRIVATE)
     fill_on_opening(services, tabs.compare, tabs.compare_place, tabs.read.image_id)
-    tabs.audit_place.select(open_audit, tabs.audit.run, tabs.audit.filled, **PRIVATE)
+    shown = [tabs.audit.run, tabs.audit.view.measure]
+    tabs.audit_place.select(open_audit, shown, tabs.audit.filled, **PRIVATE)
     tabs.survey_place.select(open_survey, tabs.survey.survey, tabs.survey.filled, **PRIVATE)
-    tabs.data_place.select(open_data, None, tabs.data.filled, **PRIVATE)
+    chosen = tabs.evaluate.evaluation
+    tabs.evaluate_place.select(open_evaluate, chosen, tabs.evaluate.filled, **PRIVATE)
+    tabs.data_place.select(open_data, tabs.data.chosen, tabs.data.filled, **PRIVATE)
+
+
+def _show_by_role(
+    services: Services, demo: gr.Blocks, tabs: _Tabs, log_place: gr.Tab, *auditors_places: gr.Tab
+) -> None:
+    """A tab whose events would all be refused is not shown; the refusal stands in each handler."""
+    for_auditors = [tabs.audit_place, tabs.survey_place, tabs.evaluate_place, *auditors_places]
+    for_admins = [tabs.data_place, log_place]
+
+    @handler(services)
+    def show_tabs(visitor: Visitor) -> list[Any]:
+        audits, manages = visitor.role != "reader", visitor.role == "admin"
+        return [
+            *(gr.Tab(visible=audits) for _ in for_auditors),
+            *(gr.Tab(visible=manages) for _ in for_admins),
+        ]
+
+    demo.load(show_tabs, None, [*for_auditors, *for_admins], **PRIVATE)
 
 
 def _open_case_of_row(services: Services, tabs: _Tabs) -> None:
@@ -150,7 +190,20 @@ def _open_case_of_row(services: Services, tabs: _Tabs) -> None:
         choices = fill_choices(services, visitor, selection)
         return [gr.Tabs(selected="compare"), *choices]
 
-    tabs.audit.rows.select(open_row, tabs.audit.run, [tabs.all, *tabs.compare.choices], **PRIVATE)
+    for table in tabs.audit.case_tables:
+        table.select(open_row, tabs.audit.run, [tabs.all, *tabs.compare.choices], **PRIVATE)
+
+
+def _open_case_of_point(services: Services, tabs: _Tabs) -> None:
+    """A click on a point of the embedding explorer opens its case in the tab Read."""
+
+    @handler(services, "auditor")
+    def open_point(event: gr.EventData, visitor: Visitor) -> list[Any]:
+        image_id = known_case(services, event_data(event).get("case_id"))
+        return [gr.Tabs(selected="read"), *open_case(services, visitor, Filters(), image_id)]
+
+    shown = [tabs.all, *tabs.read.shown]
+    tabs.evaluate.explorer.panel.open(open_point, None, shown, **PRIVATE)
 
 
 def _open_maps_of_reading(services: Services, tabs: _Tabs) -> None:
@@ -158,7 +211,7 @@ def _open_maps_of_reading(services: Services, tabs: _Tabs) -> None:
 
     @handler(services)
     def open_maps(event: gr.EventData, visitor: Visitor) -> list[Any]:
-        image_id = known_case(services, event_data(event).get("case_id"))
+        image_id = known_image(services, event_data(event).get("case_id"))
         wanted = Selection(image_id, visitor.name, "", "", "")
         return [gr.Tabs(selected="compare"), *fill_choices(services, visitor, wanted)]
 
@@ -176,17 +229,9 @@ def build_look() -> Look:
     return Look(theme=theme, css=STYLE.read_text(encoding="utf-8"))
 
 
-def banner_text(services: Services, visitor: Visitor) -> str:
-    """What stands above the tabs: the workspace, who reads, and what this is not for."""
-    synthetic = SYNTHETIC if services.workspace.settings.synthetic else ""
-    name = services.workspace.settings.name
-    line = f"**{name}** | {visitor.name} ({visitor.role}) | {synthetic}{NOT_CLINICAL}"
-    return "\n\n".join(part for part in (share_banner(services.settings), line) if part)
-
-
 def run_app(services: Services) -> None:
     """Serve the page until the process is asked to stop."""
-    with regular_backups(services.workspace, services.store):
+    with watched(services):
         page = build_page(services)
         serve(
             page.demo,
@@ -208,5 +253,6 @@ def begin(services: Services, running: RunningApp) -> None:
 def announce(running: RunningApp) -> None:
     """Say where the page is."""
     print(f"Open {running.url}  (Ctrl-C stops)", flush=True)  # noqa: T201 - the command's result
-    if running.share_url:
-        print(f"Shared at {running.share_url}", flush=True)  # noqa: T201 - the command's result
+    if running.link is not None:
+        until = f"{running.link.closes_at.astimezone():%d %b %H:%M}"
+        print(f"Shared at {running.share_url} until {until}", flush=True)  # noqa: T201 - the command's result

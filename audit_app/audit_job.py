@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from annotations.records import AuditRun, Job
 from annotations.store import Store
 from annotations.workspace import Workspace
-from audit_app.audit import RESUMABLE, Explainer, resume_audit, run_audit, spool_folder
+from audit_app.audit import RESUMABLE, resume_audit, run_audit, spool_folder
 from audit_app.audit_plan import AuditChoices
 from audit_app.audit_spool import OutdatedSpool, check_unused
+from audit_app.audit_work import Explainer
 from audit_app.models import make_runtime
 from audit_app.reports.summary import MACRO
 
@@ -110,12 +111,17 @@ def unfinished_run(store: Store, choices: AuditChoices) -> AuditRun | None:
 
 
 def describe_run(run: AuditRun) -> list[str]:
-    """What a finished audit says, one sentence per mode, then its warnings."""
+    """What an audit says: the result in plain words, then one sentence per mode, then warnings."""
+    from audit_app.reports.first_line import first_lines
+
     if run.status != "done":
         return [f"This audit is {run.status}. {run.summary.get('reason', '')}".strip()]
-    lines = [describe_line(line) for line in summary_lines(run) if line["finding"] == MACRO]
     warnings = run.summary.get("warnings")
-    return lines + [str(one) for one in warnings] if isinstance(warnings, list) else lines
+    return [
+        *first_lines(run.summary),
+        *(describe_line(line) for line in summary_lines(run) if line["finding"] == MACRO),
+        *(map(str, warnings) if isinstance(warnings, list) else ()),
+    ]
 
 
 def summary_lines(run: AuditRun) -> list[Mapping[str, object]]:

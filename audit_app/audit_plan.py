@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 from annotations.findings import check_finding
 from annotations.records import CommittedReading, ImageRecord
 from annotations.store import Store
+from audit_app.audit_references import REFERENCES, Revision, chosen_readings
 from audit_app.errors import AuditError
 from audit_app.evaluation import Case
 from audit_app.metrics.bootstrap import DEFAULT_REPLICATES
 from audit_app.metrics.localisation import HEADLINE_THRESHOLD
+from audit_app.metrics.reliance import FILLS
+from audit_app.region_scores import GRIDS, GridName
 
+# The controls of an audit, each with a sentence for the page.
+CONTROLS: Final[dict[str, str]] = {
+    "randomcam": "RandomCAM: the layer's activations under random weights, blind to the finding.",
+    "random-weights": "The same architecture with random weights: it has learnt nothing.",
+    "wrong-finding": "The model's own map of another finding, which nobody marked on the picture.",
+}
 MODES: Final = ("zs", "cls", "lp", "ft")
 THREE_MODES: Final = ("zs", "lp", "ft")
 DEFAULT_SEED: Final = 42
+# The inpainted picture keeps nothing of the region; audit_app.metrics.reliance.FILLS has others.
+DEFAULT_FILL: Final = "inpaint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +38,7 @@ class AuditChoices:
 
     Attributes:
         model: Name of a model entry of the workspace.
-        modes: Of ``MODES``.
+        modes: Of ``MODES``; a mode that a model's kind cannot have is skipped for that model.
         methods: Names of saliency methods.
         findings: None: all findings of the workspace, those that imports added included.
         readers: None: all readers.
@@ -35,10 +46,16 @@ class AuditChoices:
             the column ``blinded`` says which.
         threshold: Of the headline IoU.
         replicates: Of the bootstrap.
-        seed: Of the bootstrap.
+        seed: Of the bootstrap, the random weights and every random choice of a control.
         owner: Who asked for it.
         origin: What began it, a job or the folder of a command: an unfinished run is taken up again
             by the same one only. Kept in the store, written to no file.
+        further_models: Names of models that are audited on the same rows.
+        reference: Of ``REFERENCES``: what maps are compared with.
+        grid: Of ``GRIDS``: where they are compared.
+        controls: Of ``CONTROLS``; none leaves them out, and the report says so.
+        reliance: How regions are filled in for the reliance test, of ``FILLS``; "" leaves it out.
+        report: Whether report.html, report.pdf and the charts are drawn; the tables always are.
     """
 
     model: str
@@ -52,18 +69,39 @@ class AuditChoices:
     seed: int = DEFAULT_SEED
     owner: str = "local reader"
     origin: str = ""
+    further_models: tuple[str, ...] = ()
+    reference: str = "readers"
+    grid: GridName = "model"
+    controls: tuple[str, ...] = tuple(CONTROLS)
+    reliance: str = DEFAULT_FILL
+    report: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what no audit can be made of."""
+        self._check_names()
+        self._check_numbers()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All models that are audited."""
+        return (self.model, *self.further_models)
+
+    def _check_names(self) -> None:
         unknown = [mode for mode in self.modes if mode not in MODES]
         if unknown or not self.modes:
             raise AuditError(f"modes are {list(self.modes)}; choose one or more of {list(MODES)}")
         if not self.methods:
             raise AuditError("no saliency method given; choose at least one, for instance gradcam")
-        for name in ("modes", "methods", "findings", "readers"):
+        for name in ("models", "modes", "methods", "findings", "readers", "controls"):
             given = getattr(self, name) or ()
             if len(set(given)) != len(given):
                 raise AuditError(f"{name} are {list(given)}; give each of them once")
+        _check_known("control", self.controls, CONTROLS)
+        _check_known("reference", (self.reference,), REFERENCES)
+        _check_known("grid", (self.grid,), GRIDS)
+        _check_known("fill for the reliance test", (self.reliance,), ("", *FILLS))
+
+    def _check_numbers(self) -> None:
         if not 0 <= self.threshold <= 1:
             raise AuditError(f"threshold is {self.threshold}; expected a number from 0 to 1")
         if self.replicates < 1:
@@ -98,12 +136,32 @@ class AuditChoices:
         return cls(**given)  # type: ignore[arg-type] # JSON; the names were checked above
 
 
+def _check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        names = ", ".join(repr(name) for name in known)
+        raise AuditError(f"unknown {what} {unknown[0]!r}; known: {names}")
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedImage:
-    """One image and everything on it that is scored."""
+    """One image and everything on it that is scored.
+
+    Attributes:
+        image: Of the store.
+        cases: What maps are compared with.
+        revisions: Readings that were committed again after their reader had seen a map.
+    """
 
     image: ImageRecord
     cases: tuple[Case, ...]
+    revisions: tuple[Revision, ...] = ()
+
+    @property
+    def marked(self) -> frozenset[str]:
+        """The findings that some reading of this plan marks on it."""
+        readings = [case.reading for case in self.cases]
+        return frozenset(region.finding for one in readings for region in one.regions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +174,7 @@ class AuditPlan:
         n_readings: Committed readings that were looked at.
         n_no_finding: Of these, readings that say No Finding; they have no regions and no rows.
         n_other_findings: Of these, readings with regions of other findings only; no rows either.
+        n_single: Of a consensus: images that one reader alone read; they are left out.
     """
 
     patients: tuple[tuple[PlannedImage, ...], ...]
@@ -123,6 +182,7 @@ class AuditPlan:
     n_readings: int
     n_no_finding: int
     n_other_findings: int
+    n_single: int = 0
 
     @property
     def images(self) -> tuple[PlannedImage, ...]:
@@ -134,14 +194,19 @@ class AuditPlan:
         """The findings that at least one case has."""
         return frozenset(case.finding for one in self.images for case in one.cases)
 
-    def fingerprint(self, choices: AuditChoices, entry: Mapping[str, object]) -> str:
-        """Changes when the choices, the model entry, an image or a reading does."""
+    def fingerprint(self, choices: AuditChoices, entries: Mapping[str, object]) -> str:
+        """Changes when the choices, a model's entry, an image or a reading does."""
         cases = [
             [one.image.image_id, one.image.sha256, case.reading.content_sha256, case.finding]
             for one in self.images
             for case in one.cases
         ]
-        described = [choices.described(), entry, self.findings, cases]
+        revisions = [
+            [revision.before.content_sha256, revision.after.content_sha256]
+            for one in self.images
+            for revision in one.revisions
+        ]
+        described = [choices.described(), entries, self.findings, cases, revisions]
         text = json.dumps(described, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -152,38 +217,51 @@ def plan_audit(store: Store, choices: AuditChoices) -> AuditPlan:
     Raises:
         AuditError: If there is none, saying what there is instead.
         UnknownFinding: If a chosen finding is not one of the workspace.
-        UnknownRecord: If the model is not one of the workspace.
+        UnknownRecord: If a model is not one of the workspace.
     """
-    store.models.get(choices.model)
+    for model in choices.models:
+        store.models.get(model)
     known = store.findings()
     findings = known if choices.findings is None else choices.findings
     findings = tuple(check_finding(finding, known) for finding in findings)
-    readings = store.readings.committed(
-        latest=choices.latest,
-        blinded_only=not choices.latest,
-        readers=None if choices.readers is None else list(choices.readers),
+    images = {image.image_id: image for image in store.images.all()}
+    readers = None if choices.readers is None else list(choices.readers)
+    chosen = chosen_readings(
+        store, reference=choices.reference, latest=choices.latest, readers=readers
     )
     cases_of: dict[str, list[Case]] = {}
     n_other = 0
-    images = {image.image_id: image for image in store.images.all()}
-    for reading in readings:
+    for reading in chosen.compared(images):
         cases = _cases(images[reading.image_id], reading, findings)
         cases_of.setdefault(reading.image_id, []).extend(cases)
         n_other += bool(reading.regions) and not cases
     plan = AuditPlan(
-        patients=_by_patient(images, cases_of),
+        patients=_by_patient(images, cases_of, chosen.revisions_of(findings)),
         findings=findings,
-        n_readings=len(readings),
-        n_no_finding=sum(reading.no_finding for reading in readings),
+        n_readings=len(chosen.readings),
+        n_no_finding=sum(reading.no_finding for reading in chosen.readings),
         n_other_findings=n_other,
+        n_single=chosen.n_single,
     )
-    if not plan.patients:
-        raise AuditError(
-            f"nothing to audit: {plan.n_readings} committed readings match, {plan.n_no_finding} of "
-            f"them say No Finding and {plan.n_other_findings} mark other findings; commit a "
-            "reading with a region, or choose other findings or readers"
-        )
+    if not plan.marked_findings:
+        raise AuditError(_nothing(plan, choices))
     return plan
+
+
+def _nothing(plan: AuditPlan, choices: AuditChoices) -> str:
+    """Why there is nothing to audit, and what to do."""
+    told = (
+        f"nothing to audit: {plan.n_readings} committed readings match, {plan.n_no_finding} of "
+        f"them say No Finding and {plan.n_other_findings} mark other findings; "
+    )
+    if choices.reference == "consensus":
+        return told + (
+            f"{plan.n_single} images were read by one reader alone; a consensus needs two who mark "
+            "the same place: have a second reader read them, or compare with the readers"
+        )
+    if choices.reference == "adjudicated":
+        return told + "adjudicate readings first, or compare with the readers"
+    return told + "commit a reading with a region, or choose other findings or readers"
 
 
 def patient_of(patient_hash: str, image_id: str) -> str:
@@ -198,11 +276,14 @@ def _cases(image: ImageRecord, reading: CommittedReading, chosen: tuple[str, ...
 
 
 def _by_patient(
-    images: Mapping[str, ImageRecord], cases_of: Mapping[str, list[Case]]
+    images: Mapping[str, ImageRecord],
+    cases_of: Mapping[str, list[Case]],
+    revisions_of: Mapping[str, list[Revision]],
 ) -> tuple[tuple[PlannedImage, ...], ...]:
     patients: dict[str, list[PlannedImage]] = {}
     for image_id, image in images.items():
-        if cases_of.get(image_id):
-            planned = PlannedImage(image, tuple(cases_of[image_id]))
+        cases, revisions = cases_of.get(image_id, []), revisions_of.get(image_id, [])
+        if cases or revisions:
+            planned = PlannedImage(image, tuple(cases), tuple(revisions))
             patients.setdefault(patient_of(image.patient_hash, image_id), []).append(planned)
     return tuple(tuple(planned) for planned in patients.values())

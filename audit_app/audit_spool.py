@@ -1,8 +1,9 @@
 """What a running audit has so far, on disk, so that an interrupted one goes on where it was.
 
-A patient's file holds finished rows but for ``prior_hit``, and the sums of the patient's own maps
-for the keys of these rows. The totals over all patients are written from time to time together with
-the list of patients in them; a patient that finished after the last such moment is done again.
+The file of a task (one patient in one pass) holds finished rows but for ``prior_hit``, and the sums
+of the patient's own maps for the keys of these rows. The totals over all patients are written from
+time to time together with the list of tasks in them; a task that finished after the last such
+moment is done again.
 """
 
 from __future__ import annotations
@@ -46,21 +47,26 @@ class ScoredCase:
         """Which maps its mean map is made of."""
         if self.geometry is None:
             return None
-        mode, method, finding = (str(self.row[name]) for name in ("mode", "method", "finding"))
-        return MapKey(mode, method, finding, *self.geometry.input_size)
+        row = {name: str(self.row[name]) for name in ("model", "mode", "method", "finding")}
+        height, width = self.geometry.input_size
+        return MapKey(row["model"], row["mode"], row["method"], row["finding"], height, width)
 
 
 @dataclass(frozen=True, slots=True)
 class PatientResult:
-    """Everything that one patient's images gave.
+    """Everything that one patient's images gave in one pass.
 
     Attributes:
         cases: In the order of the plan.
         sums: The patient's own normalised maps, summed over images, for each key.
+        controls: Rows of controls.csv.
+        reveals: Rows of reveal.csv.
     """
 
     cases: tuple[ScoredCase, ...]
     sums: dict[MapKey, IntMap]
+    controls: tuple[Row, ...] = ()
+    reveals: tuple[Row, ...] = ()
 
 
 class AuditSpool:
@@ -87,10 +93,11 @@ class AuditSpool:
 
     def note(self, setting: Setting, provenance: Mapping[str, object]) -> None:
         """Remember what made the maps of this mode and method, as its first picture says."""
-        self.made_by.setdefault(f"{setting.mode} {setting.method}", dict(provenance))
+        name = f"{setting.model} {setting.mode} {setting.method}"
+        self.made_by.setdefault(name, dict(provenance))
 
     def keep(self, number: int, result: PatientResult) -> None:
-        """Keep the result of the patient with this number in the plan."""
+        """Keep the result of the task with this number."""
         self.means.add_patient(result.sums)
         needed = {case.key for case in result.cases}
         own = {key: sums for key, sums in result.sums.items() if key in needed}
@@ -100,25 +107,28 @@ class AuditSpool:
                 for case in result.cases
             ],
             "keys": list(own),
+            "controls": result.controls,
+            "reveals": result.reveals,
         }
         arrays = {f"own_{index}": _differences(sums) for index, sums in enumerate(own.values())}
-        with _replacing(self._patient(number)) as file:
+        with _replacing(self._task(number)) as file:
             np.savez_compressed(file, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type] # the stub takes **arrays for its own flag
         self.finished.add(number)
         if time.monotonic() - self._saved_at > CHECKPOINT_EVERY_S:
             self.checkpoint()
 
     def load(self, number: int) -> PatientResult:
-        """What was kept of this patient; the sums for the keys of its rows only."""
-        with np.load(self._patient(number), allow_pickle=False) as stored:
+        """What was kept of this task; the sums for the keys of its rows only."""
+        with np.load(self._task(number), allow_pickle=False) as stored:
             facts = json.loads(str(stored["facts"]))
             keys = [MapKey(*key) for key in facts["keys"]]
             sums = {key: _undo(stored[f"own_{index}"]) for index, key in enumerate(keys)}
         cases = (ScoredCase(row, _geometry(frame)) for row, frame in facts["cases"])
-        return PatientResult(tuple(cases), sums)
+        controls, reveals = (tuple(facts[name]) for name in ("controls", "reveals"))
+        return PatientResult(tuple(cases), sums, controls, reveals)
 
     def checkpoint(self) -> None:
-        """Write the totals and who is in them."""
+        """Write the totals and which tasks are in them."""
         keys = list(self.means.totals)
         facts = {
             "finished": sorted(self.finished),
@@ -139,8 +149,8 @@ class AuditSpool:
     def _totals(self) -> Path:
         return self.folder / "totals.npz"
 
-    def _patient(self, number: int) -> Path:
-        return self.folder / f"patient-{number:06d}.npz"
+    def _task(self, number: int) -> Path:
+        return self.folder / f"task-{number:07d}.npz"
 
     def _check_fingerprint(self, fingerprint: str) -> None:
         file = self.folder / "fingerprint"

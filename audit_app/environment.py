@@ -18,6 +18,10 @@ OWN_VARIABLES = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
 }
+# What Hugging Face's libraries take for yes.
+TRUE_WORDS = ("1", "ON", "YES", "TRUE")
+# "1" when who started the program had forbidden downloads: then no job lifts that.
+NO_DOWNLOADS = "SALIENCY_AUDIT_NO_DOWNLOADS"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -43,6 +47,8 @@ def prepare_environment(temp_dir: Path) -> Path:
     os.umask(0o077)
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]
+    is_forbidden = os.environ.get("HF_HUB_OFFLINE", "").upper() in TRUE_WORDS
+    os.environ.setdefault(NO_DOWNLOADS, "1" if is_forbidden else "0")
     os.environ.update(OWN_VARIABLES)
     _reach_loopback_without_proxy()
     private = make_private_folder(temp_dir)

@@ -6,30 +6,16 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.records import CommittedReading, ImageRecord
-from annotations.regions import Box, Outline, outline_mask
-from audit_app.metrics.localisation import (
-    MapScore,
-    MapStatus,
-    ScoreSettings,
-    checked_map,
-    score_reference,
-)
+from annotations.records import CERTAINTIES, CommittedReading, ImageRecord
+from annotations.regions import Outline
+from audit_app.metrics.localisation import MapStatus
 from audit_app.metrics.overlap import CURVE_THRESHOLDS
-from audit_app.metrics.pointing import FloatMap, default_tolerance_radius
-from audit_app.metrics.reference import (
-    GridShape,
-    Mask,
-    Reference,
-    build_reference,
-    mask_reference,
-)
+from audit_app.region_scores import GridName, RegionScore, WorkingFrame, score_region
 from model_store.preprocessing import FrameGeometry
 
 Row = dict[str, object]
@@ -42,6 +28,8 @@ STATUSES: Final[tuple[RowStatus, ...]] = (
     "invalid_input",
 )
 SCORED: Final = frozenset({"ok", "no_evidence"})
+# The study's rule: a finding is predicted above the middle of the picture's scores.
+POSITIVE_ABOVE: Final = 0.5
 
 IOU_COLUMNS: Final = tuple(f"iou_{threshold:.2f}" for threshold in CURVE_THRESHOLDS)
 KEY_COLUMNS: Final = (
@@ -52,6 +40,7 @@ KEY_COLUMNS: Final = (
     "patient_hash",
     "reader",
     "reader_kind",
+    "certainty",
     "reading_id",
     "commit_number",
     "blinded",
@@ -63,7 +52,7 @@ KEY_COLUMNS: Final = (
     "status",
     "status_reason",
 )
-SCORE_COLUMNS: Final = ("score", "score_rank", "n_ranked")
+SCORE_COLUMNS: Final = ("score", "score_kind", "score_rank", "n_ranked", "model_positive")
 METRIC_COLUMNS: Final = (
     "hit",
     "hit_tolerance",
@@ -76,6 +65,8 @@ METRIC_COLUMNS: Final = (
     "pixel_auroc",
     "peak_distance",
     "peak_distance_share",
+    "peak_x_px",
+    "peak_y_px",
     "chance_hit",
     "centre_hit",
     "prior_hit",
@@ -85,6 +76,7 @@ METRIC_COLUMNS: Final = (
     "box_area_fraction",
     "n_boxes",
 )
+RELIANCE_COLUMNS: Final = ("score_drop_region", "score_drop_elsewhere", "reliance_note")
 FRAME_COLUMNS: Final = (
     "image_height",
     "image_width",
@@ -108,6 +100,7 @@ AGREEMENT_COLUMNS: Final = (
     *KEY_COLUMNS,
     *SCORE_COLUMNS,
     *METRIC_COLUMNS,
+    *RELIANCE_COLUMNS,
     *FRAME_COLUMNS,
     *HASH_COLUMNS,
 )
@@ -148,7 +141,18 @@ class Case:
     @property
     def outlines(self) -> tuple[Outline, ...]:
         """Boxes, or shapes where there are some, in original pixels, in the reading's order."""
-        return tuple(one.outline for one in self.reading.regions if one.finding == self.finding)
+        return outlines_of(self.reading, self.finding)
+
+    @property
+    def certainty(self) -> str:
+        """The surest of its boxes and shapes."""
+        said = {one.certainty for one in self.reading.regions if one.finding == self.finding}
+        return next((one for one in CERTAINTIES if one in said), "")
+
+
+def outlines_of(reading: CommittedReading, finding: str) -> tuple[Outline, ...]:
+    """What a reading marks as this finding; empty where it marks none."""
+    return tuple(one.outline for one in reading.regions if one.finding == finding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,7 @@ class Setting:
     mode: str
     method: str
     threshold: float
+    grid: GridName = "model"
 
 
 def agreement_row(case: Case, setting: Setting, explained: Explained) -> Row:
@@ -173,16 +178,16 @@ def agreement_row(case: Case, setting: Setting, explained: Explained) -> Row:
         reason = f"mode {setting.mode} has no output for '{case.finding}'; it knows: {known}"
         return invalid_row(case, setting, reason)
     index = list(explained.findings).index(case.finding)
-    facts = _provenance_facts(explained.provenance) | _score_facts(explained.scores, index)
+    frame = WorkingFrame(explained.geometry, setting.grid)
+    facts = _provenance_facts(explained.provenance) | _score_facts(explained, index)
     try:
-        score, visible_fraction = score_region_map(
-            explained.maps[index], case.outlines, explained.geometry, threshold=setting.threshold
+        found = score_region(
+            explained.maps[index], case.outlines, frame, threshold=setting.threshold
         )
     except ValueError as error:
         return invalid_row(case, setting, str(error)) | facts
-    facts |= _frame_facts(explained.geometry) | _metric_facts(score)
-    facts |= {"visible_fraction": visible_fraction, "status_reason": _reason(score, explained)}
-    return _empty_row(case, setting) | facts
+    facts |= _frame_facts(found, explained.geometry) | _metric_facts(found)
+    return _empty_row(case, setting) | facts | {"status_reason": status_reason(found)}
 
 
 def invalid_row(case: Case, setting: Setting, reason: str) -> Row:
@@ -191,129 +196,15 @@ def invalid_row(case: Case, setting: Setting, reason: str) -> Row:
     return row | {"status": "invalid_input", "status_reason": reason, "n_boxes": len(case.outlines)}
 
 
-def score_region_map(
-    saliency: NDArray[np.floating],
-    outlines: Sequence[Outline],
-    geometry: FrameGeometry,
-    *,
-    threshold: float,
-) -> tuple[MapScore, float]:
-    """Agreement of a map on the model's grid with boxes and shapes in original pixels.
-
-    The working grid is the model's input grid without its padding, which is the field of view at
-    the model's resolution. ``peak_distance`` is in original pixels, its share is of the original
-    image's diagonal, ``tolerance_radius`` is in pixels of the working grid.
-
-    Args:
-        saliency: Shape (h, w), the model's input grid.
-        outlines: At least one, in original pixels; of a shape its mask counts, not its box.
-        geometry: Of this picture's transform.
-        threshold: Of the headline IoU.
-
-    Returns:
-        The score, and the share of the outlines' area that the model saw. Status "not_visible" when
-        that share is 0.
-
-    Raises:
-        ValueError: If the map is on another grid or not finite.
-    """
-    values = checked_map(saliency)
-    if values.shape != tuple(geometry.input_size):
-        raise ValueError(f"the map is {values.shape}; the model's grid is {geometry.input_size}")
-    visible_fraction = visible_share(outlines, geometry)
-    if visible_fraction == 0:
-        radius = default_tolerance_radius(working_grid(geometry))
-        return MapScore("not_visible", len(outlines), radius), 0.0
-    settings = ScoreSettings(
-        threshold=threshold,
-        pixel_size=(1.0 / geometry.scale_y, 1.0 / geometry.scale_x),
-        diagonal=math.hypot(*geometry.image_size),
-    )
-    reference = region_reference(outlines, geometry)
-    return score_reference(crop_to_picture(values, geometry), reference, settings), visible_fraction
-
-
-def working_grid(geometry: FrameGeometry) -> GridShape:
-    """(H, W) of the grid on which agreement is computed."""
-    left, top, right, bottom = geometry.input_window
-    return (bottom - top, right - left)
-
-
-def crop_to_picture(values: FloatMap, geometry: FrameGeometry) -> FloatMap:
-    """The part of a model-grid map that shows the picture and not padding."""
-    left, top, right, bottom = geometry.input_window
-    return values[top:bottom, left:right]
-
-
-def region_reference(outlines: Sequence[Outline], geometry: FrameGeometry) -> Reference:
-    """The union of boxes and shapes in original pixels, on the working grid."""
-    boxes = [one for one in outlines if isinstance(one, Box)]
-    grid = working_grid(geometry)
-    if len(boxes) == len(outlines):
-        return build_reference([_on_grid(box, geometry) for box in boxes], grid)
-    mask = np.logical_or.reduce([region_mask(one, geometry) for one in outlines])
-    return mask_reference(mask, n_boxes=len(outlines))
-
-
-def region_mask(outline: Outline, geometry: FrameGeometry) -> Mask:
-    """True where a pixel's centre of the working grid lies inside a box or shape.
-
-    Args:
-        outline: In original pixels.
-        geometry: Of the picture's transform.
-    """
-    grid = working_grid(geometry)
-    if isinstance(outline, Box):
-        return build_reference([_on_grid(outline, geometry)], grid).mask
-    left, top, _, _ = geometry.input_window
-    offset_x, offset_y = geometry.offset_x + left, geometry.offset_y + top
-    return outline_mask(
-        [outline.mapped(geometry.scale_x, geometry.scale_y, offset_x, offset_y)], grid
-    )
-
-
-def visible_share(outlines: Sequence[Outline], geometry: FrameGeometry) -> float:
-    """Share of the union of boxes and shapes, in original pixels, that the model saw: 0 to 1.
-
-    Boxes alone are measured exactly; with a shape among them the area is that of the pixels whose
-    centres lie inside, each as far as it is in the field of view.
-    """
-    boxes = [one for one in outlines if isinstance(one, Box)]
-    if len(boxes) == len(outlines):
-        return geometry.visible_fraction([box.corners for box in boxes])
-    return _drawn_share(tuple(outlines), geometry)
-
-
-# Every mode, method and layer asks for the same regions again.
-@lru_cache(maxsize=256)
-def _drawn_share(outlines: tuple[Outline, ...], geometry: FrameGeometry) -> float:
-    height, width = geometry.image_size
-    mask = outline_mask(outlines, (height, width))
-    x_min, y_min, x_max, y_max = geometry.field_of_view
-    rows, columns = _coverage(height, y_min, y_max), _coverage(width, x_min, x_max)
-    return float(rows @ mask @ columns) / int(np.count_nonzero(mask))
-
-
-def _coverage(length: int, low: float, high: float) -> NDArray[np.float64]:
-    """How much of each pixel of a line lies between two positions."""
-    edges = np.clip(np.arange(length + 1, dtype=np.float64), low, high)
-    return np.diff(edges)
-
-
-def _on_grid(box: Box, geometry: FrameGeometry) -> tuple[float, float, float, float]:
-    left, top, _, _ = geometry.input_window
-    x_min, y_min, x_max, y_max = geometry.to_input(box.corners)
-    return (x_min - left, y_min - top, x_max - left, y_max - top)
-
-
-def _reason(score: MapScore, explained: Explained) -> str:
-    height, width = working_grid(explained.geometry)
+def status_reason(found: RegionScore) -> str:
+    """Why a map was not scored as others are; "" when it was."""
+    height, width = found.grid
     return {
         "ok": "",
         "no_evidence": "the map is the same everywhere",
         "no_reference": f"the boxes cover no pixel centre of the {width} x {height} grid",
         "not_visible": "every box lies outside the model's field of view",
-    }[score.status]
+    }[found.score.status]
 
 
 def _empty_row(case: Case, setting: Setting) -> Row:
@@ -328,6 +219,7 @@ def _empty_row(case: Case, setting: Setting) -> Row:
         "patient_hash": image.patient_hash,
         "reader": reading.reader,
         "reader_kind": reading.reader_kind,
+        "certainty": case.certainty,
         "reading_id": reading.reading_id,
         "commit_number": reading.commit_number,
         "blinded": reading.blinded,
@@ -345,25 +237,55 @@ def _empty_row(case: Case, setting: Setting) -> Row:
     }
 
 
-def _score_facts(scores: NDArray[np.float32], index: int) -> Row:
+def _score_facts(explained: Explained, index: int) -> Row:
     """The finding's score and its rank, 1 for the highest; equal scores share the better rank."""
+    scores = explained.scores
     score = float(scores[index])
+    facts: Row = {
+        "score": score if math.isfinite(score) else None,
+        "score_kind": str(explained.provenance.get("score", "")),
+        "n_ranked": len(scores),
+    }
     if not np.isfinite(scores).all():
-        return {"score": score if math.isfinite(score) else None, "n_ranked": len(scores)}
+        return facts
     rank = 1 + int(np.count_nonzero(scores > scores[index]))
-    return {"score": score, "score_rank": rank, "n_ranked": len(scores)}
+    return facts | {"score_rank": rank, "model_positive": is_positive(scores, index)}
 
 
-def _metric_facts(score: MapScore) -> Row:
+def is_positive(scores: NDArray[np.floating], index: int) -> bool | None:
+    """Whether the study's rule predicts this finding; None where all scores are equal.
+
+    Args:
+        scores: Shape (K,), of one picture, finite.
+        index: Of the finding.
+
+    Source:
+        The study: min-max over the picture's scores, positive above 0.5.
+    """
+    low, high = float(scores.min()), float(scores.max())
+    if low == high:
+        return None
+    return (float(scores[index]) - low) / (high - low) > POSITIVE_ABOVE
+
+
+def _metric_facts(found: RegionScore) -> Row:
+    score = found.score
     curve = score.iou_curve or (None,) * len(IOU_COLUMNS)
     names = [name for name in METRIC_COLUMNS if hasattr(score, name)]
     facts: Row = {name: getattr(score, name) for name in names}
-    return facts | dict(zip(IOU_COLUMNS, curve, strict=True)) | {"status": score.status}
+    x_px, y_px = found.peak or (None, None)
+    facts |= dict(zip(IOU_COLUMNS, curve, strict=True))
+    return facts | {
+        "status": score.status,
+        "visible_fraction": found.visible_fraction,
+        "peak_x_px": x_px,
+        "peak_y_px": y_px,
+    }
 
 
-def _frame_facts(geometry: FrameGeometry) -> Row:
+def _frame_facts(found: RegionScore, geometry: FrameGeometry) -> Row:
     x_min, y_min, x_max, y_max = geometry.field_of_view
-    height, width = working_grid(geometry)
+    height, width = found.grid
     return {
         "fov_x_min": x_min,
         "fov_y_min": y_min,
@@ -376,10 +298,10 @@ def _frame_facts(geometry: FrameGeometry) -> Row:
 
 def _provenance_facts(provenance: Mapping[str, object]) -> Row:
     names = ("weights_sha256", "config_sha256", "preprocessing", "layer", "versions")
-    return {name: _text(provenance.get(name, "")) for name in names}
+    return {name: json_text(provenance.get(name, "")) for name in names}
 
 
-def _text(value: object) -> str:
+def json_text(value: object) -> str:
     """A string as it is, anything else as JSON."""
     if isinstance(value, str):
         return value

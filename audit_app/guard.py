@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from anyio.to_thread import run_sync
+from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audit_app import policy as rules
+from audit_app.guarded_answer import Answer
 from audit_app.login_backoff import LoginBackoff
+from audit_app.page_calls import PageCall, SessionOwners, call_in
 from audit_app.policy import Access, Policy
-from audit_app.session import SignedIn, end_session, open_tokens, signed_in
+from audit_app.request_body import Body, BodyTooLarge
+from audit_app.session import (
+    SignedIn,
+    canonical_name,
+    end_session,
+    hash_of_event,
+    open_tokens,
+    signed_in,
+)
 from audit_app.session_clock import SessionClock
+from audit_app.session_endings import SessionEndings
+from audit_app.witness import HAS_TO_WAIT, WRONG_PASSWORD, Witness
 
 log = logging.getLogger(__name__)
 
 METHODS = frozenset({"GET", "HEAD", "POST"})
 DROPPED_REQUEST_HEADERS = (b"forwarded", b"x-forwarded-", b"x-gradio-server", b"x-original-")
-SESSION_COOKIE = b"access-token-"
-UNSECURE_SESSION_COOKIE = b"access-token-unsecure-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +52,11 @@ class Refusal:
         return JSONResponse({"detail": self.sentence}, self.status)
 
 
-_WRONG_HOST = Refusal(421, "this host is not served here")
-_TOO_LARGE = Refusal(413, "the request is too large")
-_FAILED = Refusal(500, "something went wrong; see the log")
-
-
-class BodyTooLarge(Exception):
-    """More bytes arrived than the path may take."""
+_WRONG_HOST: Final = Refusal(421, "this host is not served here")
+_TOO_LARGE: Final = Refusal(413, "the request is too large")
+_FAILED: Final = Refusal(500, "something went wrong; see the log")
+_NOT_SIGNED_IN: Final = Refusal(401, "Not authenticated")
+_NOT_YOURS: Final = Refusal(403, "this session hash belongs to another account")
 
 
 class Guard:
@@ -60,12 +69,16 @@ class Guard:
         *,
         clock: SessionClock | None = None,
         backoff: LoginBackoff | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self._app = app
         self._policy = policy
         settings = policy.settings
         self._clock = clock or SessionClock(settings.idle_s, settings.absolute_s)
         self._backoff = backoff or LoginBackoff()
+        self._witness = witness
+        self._endings = SessionEndings(witness.sessions_ended) if witness else None
+        self._owners = SessionOwners()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
@@ -79,18 +92,21 @@ class Guard:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         origin = self._policy.origin_of(scope, headers.get("host", ""))
-        body = _Body(receive, self._policy.max_body_of(scope["path"]))
-        answer = _Answer(scope["path"], origin or "", send, body)
-        session = self._current_session(scope)
+        body = Body(receive, self._policy.max_body_of(scope["path"]))
+        answer = Answer(scope["path"], origin or "", send, body)
+        session = await self._current_session(scope)
         refusal = self._refusal(scope, headers, origin, session)
         if refusal is not None or origin is None:
-            await (refusal or _WRONG_HOST).response()(scope, receive, answer)
+            await self._refuse(refusal or _WRONG_HOST, scope, answer, session)
             return
+        if session is not None and self._witness is not None:
+            through_link = headers.get("host", "").lower() in self._policy.shared_origins
+            self._witness.saw(session.name, through_link=through_link)
         scope = _as_seen_by(origin, scope)
         try:
             await self._pass_on(scope, body, answer, session)
         except BodyTooLarge:
-            await _TOO_LARGE.response()(scope, receive, answer.unless_begun())
+            await self._refuse(_TOO_LARGE, scope, answer, session)
         except ClientDisconnect:
             return
         except Exception as error:  # noqa: BLE001 - nothing below may show or print its values
@@ -111,22 +127,42 @@ class Guard:
         if access is Access.NOBODY:
             return Refusal(404, "not found")
         if access is Access.SIGNED_IN and session is None:
-            return Refusal(401, "Not authenticated")
+            return _NOT_SIGNED_IN
         return _length_refusal(headers, self._policy.max_body_of(path))
 
-    def _current_session(self, scope: Scope) -> SignedIn | None:
+    async def _refuse(
+        self, refusal: Refusal, scope: Scope, answer: Answer, session: SignedIn | None
+    ) -> None:
+        """Answer with a refusal and write it down, but for what a forgotten page asks by itself."""
+        if refusal is not _NOT_SIGNED_IN or not self._policy.is_unattended(scope["path"]):
+            name = session.name if session else ""
+            await self._tell(lambda w: w.refused(name, refusal.status, _reason_of(refusal)))
+        await refusal.response()(scope, _nothing, answer.unless_begun())
+
+    async def _tell(self, what: Callable[[Witness], None]) -> None:
+        """Let the witness write something down; it may block, so not in this thread."""
+        if self._witness is not None:
+            await run_sync(what, self._witness)
+
+    async def _current_session(self, scope: Scope) -> SignedIn | None:
         """The session of the request; one whose time has passed is ended here."""
         if not self._policy.accounts:
             return None
         session = signed_in(scope["app"], HTTPConnection(scope).cookies)
-        if session is not None and self._clock.is_over(session.token):
-            end_session(scope["app"], session.token)
-            self._clock.forget(session.token)
+        if session is None:
             return None
-        return session
+        ended_at = await self._endings.last_row(session.name) if self._endings else 0
+        reason = self._clock.why_over(session.token, ended_at)
+        if reason is None:
+            return session
+        if end_session(scope["app"], session.token):
+            name = session.name
+            await self._tell(lambda w: w.session_ended(name, reason))
+        self._clock.forget(session.token)
+        return None
 
     async def _pass_on(
-        self, scope: Scope, body: _Body, send: _Answer, session: SignedIn | None
+        self, scope: Scope, body: Body, send: Answer, session: SignedIn | None
     ) -> None:
         path, is_post = scope["path"], scope["method"] == "POST"
         if is_post and path in rules.LOGIN_PATHS and self._policy.accounts:
@@ -134,29 +170,61 @@ class Guard:
             return
         if is_post and path not in rules.UPLOAD_PATHS:
             await body.read()
-        if session is not None and self._is_attended(path, body):
-            self._clock.use(session.token)
+        call = call_in(scope, body.content) if path.startswith(rules.API) else PageCall()
+        if session is not None:
+            if not self._is_own(scope["app"], call, session):
+                await self._refuse(_NOT_YOURS, scope, send, session)
+                return
+            if self._policy.is_attended(path, call.event):
+                self._clock.use(session.token)
         await self._app(scope, body, send)
+        await self._afterwards(scope, send, session)
 
-    def _is_attended(self, path: str, body: _Body) -> bool:
-        """Whether a person caused the request, and not the page by itself (a timer, a stream)."""
-        if path in rules.EVENT_PATHS:
-            return event_of(body.content) not in self._policy.unattended_events
-        return path not in rules.UNATTENDED_PATHS and not path.startswith(rules.UNATTENDED_PREFIXES)
+    def _is_own(self, app: Any, call: PageCall, session: SignedIn) -> bool:
+        """Whether the session hash and the running event that a call names are this account's."""
+        if call.session_hash is None:
+            return True
+        if not self._owners.may_use(call.session_hash, session.name):
+            return False
+        running_under = hash_of_event(app, call.event_id)
+        return running_under is None or running_under == call.session_hash
 
-    async def _sign_in(self, scope: Scope, body: _Body, send: _Answer) -> None:
+    async def _afterwards(self, scope: Scope, send: Answer, session: SignedIn | None) -> None:
+        """Write down a sign-out, and what a route of our own refused."""
+        if session is None:
+            return
+        name, path = session.name, scope["path"]
+        if path == rules.LOGOUT_PATH:
+            everywhere = is_everywhere(scope)
+            # Gradio forgets the plain cookie's token only when all sessions end.
+            end_session(scope["app"], session.token)
+            self._clock.forget(session.token)
+            await self._tell(lambda w: w.signed_out(name, everywhere=everywhere))
+        elif send.status == 403 and path.startswith(rules.OWN_PREFIX):
+            await self._tell(lambda w: w.refused(name, 403, "not allowed with this role"))
+
+    async def _sign_in(self, scope: Scope, body: Body, send: Answer) -> None:
         await body.read()
-        name, address = await name_in_form(scope, body.replayed()), self._address(scope)
+        given = await name_in_form(scope, body.replayed())
+        name, address = canonical_name(given), self._address(scope)
         wait_s = self._backoff.begin(name, address)
         if wait_s > 0:
+            await self._tell(lambda w: w.sign_in_failed(name, address, HAS_TO_WAIT))
             response = Refusal(429, f"too many attempts; wait {wait_s:.0f} s").response()
             response.headers["Retry-After"] = str(int(wait_s) + 1)
             await response(scope, body, send)
             return
-        await self._app(scope, body, send)
-        if send.status == 200:
+        held = _Held()
+        # Before the password is checked: whatever ends sessions after this ends the new one, too.
+        row = await run_sync(self._witness.log_head) if self._witness else 0
+        await self._app(scope, body, held)
+        if held.status == 200:
             self._backoff.succeeded(name, address)
-            self._clock.adopt(open_tokens(scope["app"]))
+            self._clock.adopt(open_tokens(scope["app"]), since_row=row)
+            await self._tell(lambda w: w.signed_in(name, address))
+        else:
+            await self._tell(lambda w: w.sign_in_failed(name, address, WRONG_PASSWORD))
+        await held.release(send)
 
     def _address(self, scope: Scope) -> str:
         """The client's address; forwarded ones count only behind an open share link.
@@ -168,120 +236,26 @@ class Guard:
         return address if port or self._policy.shared_origins else "127.0.0.1"
 
 
-class _Body:
-    """The request's body with an upper limit; it can be read ahead and is then given again."""
+class _Held:
+    """Keeps a short answer back until what it tells of is written down."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive = receive
-        self._limit = limit
-        self._n_bytes = 0
-        self._ahead: list[Message] = []
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
 
     @property
-    def is_too_large(self) -> bool:
-        """Whether more has arrived than allowed."""
-        return self._n_bytes > self._limit
-
-    @property
-    def content(self) -> bytes:
-        """What was read ahead."""
-        return b"".join(message.get("body", b"") for message in self._ahead)
-
-    async def read(self) -> None:
-        """Read the whole body ahead.
-
-        Raises:
-            BodyTooLarge: If it is longer than allowed.
-            ClientDisconnect: If the client went away.
-        """
-        while True:
-            message = await self._next()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            self._ahead.append(message)
-            if not message.get("more_body", False):
-                return
-
-    def replayed(self) -> Receive:
-        """Another receiver of what was read ahead."""
-        messages = iter(list(self._ahead))
-
-        async def receive() -> Message:
-            return next(messages, {"type": "http.disconnect"})
-
-        return receive
-
-    async def __call__(self) -> Message:
-        """The next message of the request."""
-        return self._ahead.pop(0) if self._ahead else await self._next()
-
-    async def _next(self) -> Message:
-        message = await self._receive()
-        self._n_bytes += len(message.get("body", b""))
-        if self.is_too_large:
-            raise BodyTooLarge
-        return message
-
-
-class _Answer:
-    """The sending side: adds the headers, makes cookies strict, remembers the status."""
-
-    def __init__(self, path: str, origin: str, send: Send, body: _Body) -> None:
-        self._path = path
-        self._origin = origin
-        self._send = send
-        self._body = body
-        self.status: int | None = None
+    def status(self) -> int | None:
+        """The answer's status."""
+        starts = (m["status"] for m in self._messages if m["type"] == "http.response.start")
+        return next(starts, None)
 
     async def __call__(self, message: Message) -> None:
-        """Send one message of the response.
+        """Keep one message."""
+        self._messages.append(message)
 
-        Raises:
-            BodyTooLarge: Instead of whatever the app made of a body that was cut off.
-        """
-        if self.status is None and self._body.is_too_large:
-            raise BodyTooLarge
-        await self._send_on(message)
-
-    async def _send_on(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            message = {**message, "headers": self._rewritten(message.get("headers", ()))}
-        await self._send(message)
-
-    def unless_begun(self) -> Send:
-        """A sender for an answer of the guard itself, silent if the response has begun already."""
-        has_begun = self.status is not None
-
-        async def send(message: Message) -> None:
-            if not has_begun:
-                await self._send_on(message)
-
-        return send
-
-    def _rewritten(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        kept = []
-        for given_name, value in given:
-            name = given_name.lower()
-            if name == b"set-cookie":
-                kept += [(name, cookie) for cookie in self._cookies(value)]
-            elif not name.startswith(b"access-control-"):
-                kept.append((name, value))
-        headers = MutableHeaders(raw=kept)
-        for key, text in rules.SECURITY_HEADERS.items():
-            headers[key] = text
-        if not self._path.startswith(rules.STATIC_PREFIXES):
-            headers["Cache-Control"] = "no-store"
-        return headers.raw
-
-    def _cookies(self, cookie: bytes) -> list[bytes]:
-        """The one of Gradio's two session cookies that fits the connection; deletions both."""
-        is_session = cookie.startswith(SESSION_COOKIE)
-        is_deletion = b"max-age=0" in cookie.lower()
-        is_unsecure = cookie.startswith(UNSECURE_SESSION_COOKIE)
-        if is_session and not is_deletion and is_unsecure is self._origin.startswith("https:"):
-            return []
-        return [re.sub(rb";\s*samesite=[^;]*", b"", cookie, flags=re.I) + b"; SameSite=Strict"]
+    async def release(self, send: Send) -> None:
+        """Send what was kept."""
+        for message in self._messages:
+            await send(message)
 
 
 def is_foreign(headers: Headers, origin: str, *, is_page_view: bool) -> bool:
@@ -301,14 +275,10 @@ def is_foreign(headers: Headers, origin: str, *, is_page_view: bool) -> bool:
     return not (is_page_view and is_navigation and headers.get("sec-fetch-dest") == "document")
 
 
-def event_of(body: bytes) -> int | None:
-    """The id of the Gradio event in a body; ``None`` where there is none."""
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    event = content.get("fn_index") if isinstance(content, dict) else None
-    return event if isinstance(event, int) else None
+def is_everywhere(scope: Scope) -> bool:
+    """Whether a sign-out ends all sessions of the account, as Gradio's does unless told not to."""
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    return (query.get("all_session") or ["true"])[0].lower() not in {"false", "0", "no", "off"}
 
 
 async def name_in_form(scope: Scope, receive: Receive) -> str:
@@ -326,6 +296,15 @@ def where_it_failed(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames[-4:]))
     return f"{type(error).__name__} at {place or 'an unknown place'}"
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+def _reason_of(refusal: Refusal) -> str:
+    """The refusal's sentence without what the client chose itself."""
+    return "a method that is not used" if refusal.status == 405 else refusal.sentence
 
 
 def _as_seen_by(origin: str, scope: Scope) -> Scope:

@@ -19,7 +19,8 @@ from annotations.records import Role
 from audit_app.errors import DOMAIN_ERRORS
 from audit_app.guard import where_it_failed
 from audit_app.services import Services
-from audit_app.session import Visitor, require, visitor_of_event
+from audit_app.session import AccessRefused, Visitor, require, visitor_of_event
+from audit_app.witness import LogWitness
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ def handler(services: Services, *roles: Role) -> Callable[[Event], Event]:
         wrapper = functools.wraps(function)(_wrapper(call))
         del wrapper.__dict__["__wrapped__"]  # its signature is not the one Gradio must see
         wrapper.__signature__ = call.signature  # type: ignore[attr-defined]
+        wrapper.allowed_roles = roles  # type: ignore[attr-defined]
         wrapper.__annotations__ = {
             name: parameter.annotation
             for name, parameter in call.signature.parameters.items()
@@ -90,7 +92,13 @@ class _Call:
 
     def run(self, request: gr.Request | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Check who asks, then call."""
-        visitor = require(visitor_of_event(self.services, request), *self.roles)
+        visitor = visitor_of_event(self.services, request)
+        try:
+            require(visitor, *self.roles)
+        except AccessRefused:
+            name = getattr(self.function, "__name__", "event")
+            LogWitness(self.services).refused(visitor.name, 403, f"event {name}")
+            raise
         if self.visitor_index is not None:
             args = (*args[: self.visitor_index], visitor, *args[self.visitor_index :])
         elif self.visitor_name is not None:

@@ -15,6 +15,7 @@ from typing import Final
 
 from annotations.store import Store
 from annotations.workspace import Workspace, open_workspace
+from audit_app.environment import NO_DOWNLOADS
 from audit_app.errors import DOMAIN_ERRORS, AuditError
 from audit_app.models import add_model, load_entry
 from model_store.entries import HUB_PREFIX, PRESETS, ModelEntry
@@ -45,8 +46,13 @@ def add_from_hub(
         report: Asked twice a second whether to stop.
 
     Raises:
-        AuditError: With the sentence of the child when it refused.
+        AuditError: With the sentence of the child when it refused; if downloads are forbidden here.
     """
+    if os.environ.get(NO_DOWNLOADS) == "1":
+        raise AuditError(
+            f"{name} would be downloaded, but {OFFLINE} was set where the program was started; "
+            "start it without, or give the folder of a local copy"
+        )
     command = [sys.executable, "-m", "audit_app.hub", str(workspace.root), name, hub]
     online = {key: value for key, value in os.environ.items() if key != OFFLINE}
     with subprocess.Popen(

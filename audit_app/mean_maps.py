@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.regions import Outline
-from audit_app.evaluation import crop_to_picture, region_reference
 from audit_app.metrics.localisation import checked_map
 from audit_app.metrics.overlap import normalise
 from audit_app.metrics.pointing import hit
+from audit_app.region_scores import GridName, WorkingFrame
 from model_store.preprocessing import FrameGeometry
 
 IntMap = NDArray[np.int64]
@@ -27,6 +27,7 @@ LEVELS: Final = 65535
 class MapKey(NamedTuple):
     """Which maps belong together; only maps on one grid have a mean."""
 
+    model: str
     mode: str
     method: str
     finding: str
@@ -84,7 +85,13 @@ def add_maps(sums: dict[MapKey, IntMap], maps: Iterable[tuple[MapKey, IntMap]]) 
             sums[key] = levels.copy()
 
 
-def prior_hit(others: IntMap, outlines: Iterable[Outline], geometry: FrameGeometry) -> float:
+def prior_hit(
+    others: IntMap,
+    outlines: Iterable[Outline],
+    geometry: FrameGeometry,
+    *,
+    grid: GridName = "model",
+) -> float:
     """Hit of the other patients' mean map in these boxes and shapes.
 
     Args:
@@ -92,6 +99,7 @@ def prior_hit(others: IntMap, outlines: Iterable[Outline], geometry: FrameGeomet
             maximum where the mean has it.
         outlines: In original pixels.
         geometry: Of the picture that they are on.
+        grid: Where the two are compared.
     """
-    mean = crop_to_picture(others.astype(np.float64), geometry)
-    return hit(mean, region_reference(list(outlines), geometry))
+    frame = WorkingFrame(geometry, grid)
+    return hit(frame.values(others.astype(np.float64)), frame.reference(list(outlines)))

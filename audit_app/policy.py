@@ -27,7 +27,9 @@ SIGNED_IN_PATHS = frozenset(
     | {f"{API}/{name}" for name in ("upload", "upload_progress", "cancel", "reset")}
     | {f"{API}/component_server", f"{API}/component_server/"}
 )
-SIGNED_IN_PREFIXES = (f"{API}/heartbeat/", "/audit/")
+OWN_PREFIX = "/audit/"
+LOGOUT_PATH = "/logout"
+SIGNED_IN_PREFIXES = (f"{API}/heartbeat/", OWN_PREFIX)
 FILE_PREFIX = f"{API}/file="
 EVENT_PATHS = frozenset({f"{API}/queue/join", f"{API}/run/predict", f"{API}/run/predict/"})
 UPLOAD_PATHS = frozenset({f"{API}/upload"})
@@ -133,6 +135,21 @@ class Policy:
         if path in SIGNED_IN_PATHS or path.startswith(SIGNED_IN_PREFIXES) or is_local_file(path):
             return Access.SIGNED_IN if self.accounts else Access.PUBLIC
         return Access.NOBODY
+
+    def is_unattended(self, path: str) -> bool:
+        """Whether the page asks for a path by itself, without a person."""
+        return path in UNATTENDED_PATHS or path.startswith(UNATTENDED_PREFIXES)
+
+    def is_attended(self, path: str, event: int | None) -> bool:
+        """Whether a person caused a request.
+
+        Args:
+            path: What is asked for.
+            event: The Gradio event that it runs.
+        """
+        if path in EVENT_PATHS:
+            return event not in self.unattended_events
+        return not self.is_unattended(path)
 
     def max_body_of(self, path: str) -> int:
         """Bytes that a request to this path may carry."""

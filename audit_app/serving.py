@@ -27,6 +27,7 @@ from audit_app.policy import UNATTENDED_TRIGGERS, Policy
 from audit_app.services import Services
 from audit_app.settings import Settings
 from audit_app.sharing import ShareLink, check_sharing, open_link
+from audit_app.witness import LogWitness, Witness
 
 log = logging.getLogger(__name__)
 
@@ -101,16 +102,20 @@ class RunningApp:
 class GuardedApp(App):
     """Gradio's application with the guard outside of everything, also of its CORS answers."""
 
-    def __init__(self, policy: Policy, routes: Sequence[BaseRoute], *, dark: bool) -> None:
+    def __init__(
+        self, policy: Policy, routes: Sequence[BaseRoute], witness: Witness, *, dark: bool
+    ) -> None:
         super().__init__(default_response_class=ORJSONResponse, openapi_url=None)
         self._policy = policy
+        self._witness = witness
         self._dark = dark
         self.router.routes.extend(routes)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Gradio's own stack behind the guard."""
         stack = super().build_middleware_stack()
-        return Guard(DarkByDefault(stack) if self._dark else stack, self._policy)
+        served = DarkByDefault(stack) if self._dark else stack
+        return Guard(served, self._policy, witness=self._witness)
 
 
 class DarkByDefault:
@@ -151,7 +156,7 @@ def serve(
     Raises:
         AuditError: If the page must not or cannot be served like this.
     """
-    with _stop_signal() as stop:
+    with stop_signal() as stop:
         running = start(demo, services, settings, routes, look=look)
         try:
             if when_ready is not None:
@@ -184,8 +189,9 @@ def start(
     policy = Policy(settings, accounts, unattended_events(demo))
     look = look or Look()
     try:
-        _launch(demo, services, settings, GuardedApp(policy, routes, dark=look.dark), look)
-        link = open_link(demo, settings, policy) if settings.share else None
+        app = GuardedApp(policy, routes, LogWitness(services), dark=look.dark)
+        _launch(demo, services, settings, app, look)
+        link = open_link(demo, services, settings, policy) if settings.share else None
     except BaseException:
         demo.close(verbose=False)
         raise
@@ -323,7 +329,7 @@ def _text(path: Path | None) -> str | None:
 
 
 @contextmanager
-def _stop_signal() -> Iterator[threading.Event]:
+def stop_signal() -> Iterator[threading.Event]:
     """An event that SIGTERM and SIGINT set; the handlers of before come back afterwards."""
     stop = threading.Event()
 

@@ -62,14 +62,22 @@ def signed_in(app: Any, cookies: Mapping[str, str]) -> SignedIn | None:
     return None
 
 
-def end_session(app: Any, token: str) -> None:
-    """Make a session's cookie worthless."""
-    app.tokens.pop(token, None)
+def end_session(app: Any, token: str) -> bool:
+    """Make a session's cookie worthless; whether it was worth something."""
+    return app.tokens.pop(token, None) is not None
 
 
 def open_tokens(app: Any) -> frozenset[str]:
     """The tokens of all sessions."""
     return frozenset(app.tokens)
+
+
+def hash_of_event(app: Any, event_id: str | None) -> str | None:
+    """The session hash under which an event waits or runs, ``None`` when it does neither."""
+    if event_id is None:
+        return None
+    event = app.get_blocks()._queue.event_ids_to_events.get(event_id)
+    return None if event is None else str(event.session_hash)
 
 
 def visitor_of_event(services: Services, request: gr.Request | None) -> Visitor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 class _Times:
     opened: float
     used: float
+    since_row: int = 0  # the log's last row when the sign-in began
 
 
 class SessionClock:
@@ -27,16 +28,32 @@ class SessionClock:
         self._clock = clock
         self._times: dict[str, _Times] = {}
 
-    def adopt(self, tokens: Collection[str]) -> None:
-        """Start the time of sessions not seen yet, forget those that are gone."""
-        now = self._clock()
-        self._times = {token: self._times.get(token) or _Times(now, now) for token in tokens}
+    def adopt(self, tokens: Collection[str], *, since_row: int = 0) -> None:
+        """Start the time of sessions not seen yet, forget those that are gone.
 
-    def is_over(self, token: str) -> bool:
-        """Whether one of the two lifetimes has passed."""
+        Args:
+            tokens: All sessions.
+            since_row: Number of the log's last row when the sign-in began.
+        """
+        now = self._clock()
+        self._times = {
+            token: self._times.get(token) or _Times(now, now, since_row) for token in tokens
+        }
+
+    def why_over(self, token: str, ended_at_row: int = 0) -> str | None:
+        """Why a session is over; ``None`` while it lasts.
+
+        Args:
+            token: The session's.
+            ended_at_row: Number of the log row that ended the account's sessions last.
+        """
         now = self._clock()
         times = self._times.setdefault(token, _Times(now, now))
-        return now - times.used > self._idle_s or now - times.opened > self._absolute_s
+        if ended_at_row > times.since_row:
+            return "ended everywhere"
+        if now - times.used > self._idle_s:
+            return "not used for too long"
+        return "open for too long" if now - times.opened > self._absolute_s else None
 
     def use(self, token: str) -> None:
         """Note that a person did something just now."""

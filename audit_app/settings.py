@@ -11,6 +11,7 @@ from audit_app.errors import AuditError
 
 MINUTE_S = 60.0
 HOUR_S = 60 * MINUTE_S
+LONGEST_SHARE_S = 72 * HOUR_S
 MEBIBYTE = 1 << 20
 
 
@@ -99,6 +100,21 @@ def is_loopback_name(host: str) -> bool:
         return ipaddress.ip_address(bare).is_loopback
     except ValueError:
         return False
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration such as ``8h``, ``90m`` or ``1h30m``.
+
+    Raises:
+        InvalidSettings: If it is none, or not between one minute and three days.
+    """
+    match = re.fullmatch(r"(?:(\d{1,4})h)?(?:(\d{1,4})m)?", text.strip().lower())
+    if match is None or not any(match.groups()):
+        raise InvalidSettings(f"{text!r} is no duration; give hours or minutes, like 8h or 90m")
+    seconds = int(match[1] or 0) * HOUR_S + int(match[2] or 0) * MINUTE_S
+    if not MINUTE_S <= seconds <= LONGEST_SHARE_S:
+        raise InvalidSettings(f"{text!r} is too short or too long; give 1m to 72h")
+    return seconds
 
 
 def check_share_server(address: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import urlsplit, urlunsplit
 
 import gradio as gr
@@ -13,14 +14,11 @@ from gradio import networking, tunneling
 from annotations.workspace import Workspace
 from audit_app.errors import AuditError
 from audit_app.policy import Policy
+from audit_app.services import Services
 from audit_app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-BANNER = (
-    "This page is open to the internet through a share link. Whoever runs the share server "
-    "can see everything that passes. Pseudonymised pictures only."
-)
 OWN_SERVER = "use your hospital's own share server (--share-server) or a VPN"
 
 
@@ -37,20 +35,25 @@ class ShareLink:
     """An open link."""
 
     url: str
+    closes_at: datetime
+    services: Services
     policy: Policy
     tunnels: tuple[tunneling.Tunnel, ...]
     timer: threading.Timer
 
-    def close(self) -> None:
+    def close(self, reason: str = "the page was stopped") -> None:
         """Take the link off the net; the page stays served here. Does nothing a second time."""
         self.timer.cancel()
         self.policy.unshare()
         kill_tunnels(self.tunnels)
+        if self.services.presence.link_closed():
+            note_share(self.services, "share off", {"reason": reason})
 
 
-def share_banner(settings: Settings) -> str:
-    """What the page must show while a link may be open, "" when none is."""
-    return BANNER if settings.share else ""
+def note_share(services: Services, kind: str, details: dict[str, object]) -> None:
+    """Keep in the log that a link was opened or closed, and through which server."""
+    server = services.settings.share_server or "Gradio's public share server"
+    services.store.log.add(kind, "command line", server, details)
 
 
 def check_sharing(settings: Settings, workspace: Workspace, *, accounts: bool) -> None:
@@ -76,7 +79,9 @@ def check_sharing(settings: Settings, workspace: Workspace, *, accounts: bool) -
         )
 
 
-def open_link(demo: gr.Blocks, settings: Settings, policy: Policy) -> ShareLink:
+def open_link(
+    demo: gr.Blocks, services: Services, settings: Settings, policy: Policy
+) -> ShareLink:
     """Open the link to a running demo.
 
     The tunnel is opened here and not by ``launch(share=True)``: that one would serve the page
@@ -96,9 +101,11 @@ def open_link(demo: gr.Blocks, settings: Settings, policy: Policy) -> ShareLink:
         )
     url = urlunsplit(("https" if settings.share_is_https else "http", *urlsplit(url)[1:]))
     policy.share(url)
-    timer = threading.Timer(settings.share_s, lambda: link.close())
+    closes_at = services.presence.link_opened(url, settings.share_s).closes_at
+    timer = threading.Timer(settings.share_s, lambda: link.close("its time was over"))
     timer.daemon = True
-    link = ShareLink(url, policy, tunnels, timer)
+    link = ShareLink(url, closes_at, services, policy, tunnels, timer)
+    note_share(services, "share on", {"closes_at": closes_at.isoformat(timespec="seconds")})
     timer.start()
     return link
 

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from annotations.records import ImageRecord, Job
 from annotations.store import Store
 from annotations.workspace import Workspace
-from audit_app.audit import load_picture
+from audit_app.audit_images import load_picture
 from audit_app.audit_plan import PlannedImage
 from audit_app.errors import AuditError
 from audit_app.evaluation import Explained, Row, Setting, agreement_row, invalid_row
-from audit_app.reports.summary import summarise
+from audit_app.reports.summary import pool, summarise
 from audit_app.reports.survey import describe_plan, describe_survey, write_survey
 from audit_app.survey_folder import Survey, SurveyCell, SurveyFolder
 from audit_app.survey_plan import SurveyChoices, SurveyPlan, plan_survey
@@ -207,7 +207,8 @@ def _survey_cell(
             seconds = time.monotonic() - start
             return SurveyCell(method, layer.path, "refused", str(error), seconds)
     seconds = time.monotonic() - start
-    lines = summarise(rows, replicates=choices.replicates, seed=choices.seed)
+    draws = {"replicates": choices.replicates, "seed": choices.seed}
+    lines = [*summarise(rows, **draws), pool(rows, **draws)]
     return SurveyCell(method, layer.path, "done", "", seconds, tuple(lines), made_by)
 
 

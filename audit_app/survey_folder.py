@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -13,13 +13,14 @@ from typing import Any, Final, Literal
 from audit_app.errors import AuditError
 from audit_app.evaluation import Row
 from audit_app.reports.agreement import prepare_folder
+from audit_app.reports.summary import MACRO, POOLED
 from audit_app.survey_plan import CONTROLS, SurveyChoices, SurveyPlan
 from model_store.saliency import find_method
 from model_store.saliency.methods import LayerChoice
 
 PLAN_FILE: Final = "survey.json"
 CELLS: Final = "cells"
-FORMAT: Final = "saliency-audit-survey-1"
+FORMAT: Final = "saliency-audit-survey-2"
 CellStatus = Literal["done", "refused"]
 
 
@@ -33,8 +34,9 @@ class SurveyCell:
         status: ``refused``: this method gives no map at this layer, for the ``reason``.
         reason: "" when it is done.
         seconds: That it took.
-        lines: As ``summarise`` gives them: one per finding, the macro last; none when refused.
+        lines: One per finding, the macro over them, then all regions pooled; none when refused.
         made_by: What the model said about how its maps were made.
+        headline: Which of the lines over all findings its survey reports.
     """
 
     method: str
@@ -44,16 +46,17 @@ class SurveyCell:
     seconds: float
     lines: tuple[Row, ...] = ()
     made_by: Mapping[str, Any] | None = None
+    headline: str = MACRO
 
     @property
-    def macro(self) -> Row:
-        """The line over all findings; {} when refused."""
-        return self.lines[-1] if self.lines else {}
+    def overall(self) -> Row:
+        """The line over all findings that the survey reports; {} when refused."""
+        return next((line for line in self.lines if line["finding"] == self.headline), {})
 
     @property
     def hit(self) -> float | None:
-        """The macro hit rate; None when nothing was scored."""
-        value = self.macro.get("hit")
+        """The hit rate over all findings; None when nothing was scored."""
+        value = self.overall.get("hit")
         return value if isinstance(value, float) else None
 
     @property
@@ -71,12 +74,15 @@ class Survey:
         choices: Of the survey.
         layers: From the input on.
         cells: The finished ones, by (method, path of the layer).
+        headline: ``MACRO``, or ``POOLED`` where too many resamples lack a finding for the macro to
+            have an interval.
     """
 
     facts: Mapping[str, Any]
     choices: SurveyChoices
     layers: tuple[LayerChoice, ...]
     cells: Mapping[tuple[str, str], SurveyCell]
+    headline: str = MACRO
 
     @property
     def n_cells(self) -> int:
@@ -165,11 +171,13 @@ class SurveyFolder:
             return None
         layers = tuple(_layer(one) for one in facts["layers"])
         cells = [_cell(path) for path in sorted((self.path / CELLS).glob("*.json"))]
+        headline = _headline(cells)
         return Survey(
             facts,
             SurveyChoices.from_dict(facts["choices"]),
             layers,
-            {(cell.method, cell.layer): cell for cell in cells},
+            {(c.method, c.layer): replace(c, headline=headline) for c in cells},
+            headline,
         )
 
     def _facts(self) -> dict[str, Any] | None:
@@ -196,8 +204,15 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     part.replace(path)
 
 
+def _headline(cells: Sequence[SurveyCell]) -> str:
+    """One for all cells, to be compared: pooled only where no macro has an interval."""
+    scored = [line for cell in cells for line in cell.lines if line["hit"] is not None]
+    with_interval = {line["finding"] for line in scored if line["hit_low"] is not None}
+    return POOLED if MACRO not in with_interval and POOLED in with_interval else MACRO
+
+
 def _rank(cell: SurveyCell) -> tuple[float, float]:
-    energy = cell.macro.get("energy_in_box")
+    energy = cell.overall.get("energy_in_box")
     return (cell.hit or 0.0, energy if isinstance(energy, float) else 0.0)
 
 

@@ -20,6 +20,7 @@ from audit_app.jobs import is_alive, own_start
 POLL_S = 0.15
 IDLE_EXIT_S = 30.0
 REPORT_EVERY_S = 0.25
+KEPT_ANSWERS = 50
 # Between tries to write down how a job ended; each try waits for a locked database itself.
 RETRY_PAUSES_S = (0.5, 2.0, 5.0, 15.0)
 REFUSED_PAUSE_S = 2.0
@@ -40,6 +41,8 @@ class Worker:
         """Work until idle without a parent."""
         self.store.jobs.mark_interrupted(is_alive)
         self.store.jobs.set_worker(os.getpid(), self.started)
+        # What a page asked for and was shown, with the words that were typed, is of no later use.
+        self.store.jobs.forget(INTERACTIVE_KINDS, keep=KEPT_ANSWERS)
         idle_since = time.monotonic()
         while True:
             job = self.claim(None)

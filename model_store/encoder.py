@@ -60,6 +60,6 @@ class ImageEncoder:
         """Embeddings (B, D) of frames (B, h, w), grey pictures on the model's grid."""
         device = self._model.device
         with self._lock, torch.no_grad(), autocast(device, self._precision):
-            values = self._scorer.embed(self._model.normalise(frames).to(device))
+            values = self._scorer.embed(self._model.normalise(frames, device))
         embeddings: NDArray[np.float32] = values.float().cpu().numpy()
         return embeddings

@@ -65,7 +65,7 @@ def train_fine_tune(
     labels = torch.from_numpy(data.labels[rows].astype(np.float32)).to(model.device)
 
     def inputs(chosen: Indices) -> Tensor:
-        return model.normalise(frames[chosen]).to(model.device)
+        return model.normalise(frames[chosen], model.device)
 
     training = _describe(model, data, settings, precision) | {"frames": _sha256(frames)}
     unfinished = ResumeFile(resume_path(path), training, ticker)

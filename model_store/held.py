@@ -19,6 +19,7 @@ from model_store.files import file_sha256
 from model_store.loading import LoadedModel
 from model_store.modes import Mode, build_mode
 from model_store.prompt_basis import PromptBasis, pack_basis
+from model_store.random_heads import build_random_head
 from model_store.saliency.basis import EmbeddingScorer, embedding_basis
 from model_store.saliency.layers import TargetLayer, find_layer
 from model_store.saliency.listing import list_layers
@@ -57,6 +58,8 @@ class HeldModel:
         built = self._modes.get(name)
         if name in ("zs", "cls"):
             return self._untrained(name, built, findings)
+        if self.loaded.is_random:
+            return self._random_head(name, findings)
         if built is None or not self._is_current(built, head_path):
             self._forget(name)
             stamp = _stamp(head_path)
@@ -131,6 +134,13 @@ class HeldModel:
             known = () if built is None else built.findings
             built = build_mode(self.loaded, name, tuple(dict.fromkeys([*known, *findings])))
         self._modes[name] = built
+        return built
+
+    def _random_head(self, name: str, findings: Sequence[str]) -> Mode:
+        """A trained mode of a model with random weights."""
+        built = self._modes.get(name)
+        if built is None or built.findings != tuple(findings):
+            built = self._modes[name] = build_random_head(self.loaded, name, findings)
         return built
 
     def _is_current(self, built: Mode, path: Path) -> bool:

@@ -27,7 +27,7 @@ from model_store.classifiers import build_classifier
 from model_store.devices import find_device
 from model_store.entries import ModelEntry
 from model_store.errors import InvalidEntry
-from model_store.networks import Tokenizer
+from model_store.networks import RANDOM_PREFIX, Tokenizer
 from model_store.open_clip_networks import build_open_clip
 from model_store.preprocessing import FrameGeometry, frame_geometry
 
@@ -61,6 +61,11 @@ class LoadedModel:
     text_embeddings: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
+    def is_random(self) -> bool:
+        """Whether the weights are random: a control that has learnt nothing."""
+        return self.weights_sha256.startswith(RANDOM_PREFIX)
+
+    @property
     def input_size(self) -> tuple[int, int]:
         """(h, w) of the model's grid."""
         size = self.settings.size
@@ -88,9 +93,16 @@ class LoadedModel:
         check_picture(picture)
         return np.array(self.frame(Image.fromarray(picture)), dtype=np.uint8)
 
-    def normalise(self, frames: Picture) -> Tensor:
-        """Inputs (B, 3, h, w) from frames (B, h, w): three equal channels, normalised."""
-        grey = torch.from_numpy(np.ascontiguousarray(frames)).to(torch.float32).div(255)
+    def normalise(self, frames: Picture, device: torch.device | None = None) -> Tensor:
+        """Inputs (B, 3, h, w) from frames (B, h, w): three equal channels, normalised.
+
+        Args:
+            frames: Grey pictures on the model's grid.
+            device: Where the arithmetic is done and the inputs stay, the processor unless given. A
+                byte per pixel travels there, not twelve.
+        """
+        bytes_there = torch.from_numpy(np.ascontiguousarray(frames)).to(device or "cpu")
+        grey = bytes_there.to(torch.float32).div(255)
         channels = grey[:, None].expand(-1, 3, -1, -1)
         normalise = Normalize(self.settings.mean, self.settings.std)
         return cast("Tensor", normalise(channels))

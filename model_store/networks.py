@@ -19,6 +19,7 @@ RESIZE_MODES: Final[dict[Preprocessing, str]] = {
     "pad": "longest",
     "squash": "squash",
 }
+RANDOM_PREFIX: Final = "random:"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,7 @@ class Parts:
 
 def random_weights(seed: int) -> str:
     """What stands in the place of a hash for random weights."""
-    return f"random:{seed}"
+    return f"{RANDOM_PREFIX}{seed}"
 
 
 def check_weights(entry: ModelEntry, place: str, found: str) -> None:

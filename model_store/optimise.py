@@ -290,23 +290,25 @@ class _Trainer:
     def _train(self, rows: list[Indices]) -> float:
         """Mean loss per picture over one pass."""
         self.task.module.train()
-        total = 0.0
+        losses: list[tuple[int, list[Tensor]]] = []
         for number, batch in enumerate(rows, start=1):
-            total += self._step(batch) * len(batch)
+            losses.append((len(batch), self._step(batch)))
             self.ticker.step(f"epoch {self.epoch}, batch {number} of {len(rows)}")
-        return total / sum(len(batch) for batch in rows)
+        # Read at the end: on a card each look at a number waits for all that is under way.
+        total = sum(count * sum(float(part) for part in parts) for count, parts in losses)
+        return total / sum(count for count, _ in losses)
 
-    def _step(self, batch: Indices) -> float:
-        """Mean loss of one batch, whose gradient may come from several smaller ones."""
+    def _step(self, batch: Indices) -> list[Tensor]:
+        """The shares of one batch's mean loss; its gradient may come from several smaller ones."""
         self.optimiser.zero_grad(set_to_none=True)
-        total = 0.0
+        shares = []
         for part in batches(batch, self.settings.micro_batch or len(batch)):
             loss = self.task.loss(part) * (len(part) / len(batch))
             self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
+            shares.append(loss.detach())
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        return total
+        return shares
 
     def _validate(self) -> float:
         """Mean loss per picture over the validation rows, in evaluation mode."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from model_store.held import HeldModel
     from model_store.loading import LoadedModel
     from model_store.modes import Mode
-    from model_store.saliency.methods import SaliencyResult
+    from model_store.saliency.methods import SaliencyMethod, SaliencyResult
 
 Picture = NDArray[np.uint8]
 
@@ -147,15 +147,92 @@ class ModelRuntime:
     ) -> list[Explanation]:
         """What ``explain`` gives for each of these pictures, computed together."""
         _check_mode(mode)
-        maps = find_method(method).maps
+        asked = find_method(method)
         with self._borrowed(model) as held:
-            built = self._mode(held, mode, findings, layer)
-            facts = _provenance(held.loaded, built, method)
-            told: list[Explanation] = []
-            for start in range(0, len(pictures), PICTURES_AT_ONCE):
-                x, geometries = _prepared(held.loaded, pictures[start : start + PICTURES_AT_ONCE])
-                told += _explanations(maps(built, x), geometries, built.findings, facts)
-        return told
+            return _explained(held.loaded, self._mode(held, mode, findings, layer), asked, pictures)
+
+    def explain_head(
+        self,
+        model: str,
+        mode: str,
+        method: str,
+        pictures: Sequence[Picture],
+        findings: Sequence[str],
+        head: Path,
+    ) -> list[Explanation]:
+        """What ``explain_batch`` gives with this head file in the place of the model's own.
+
+        It is loaded for this question alone: later ones are answered by the model's own head.
+        """
+        from model_store.modes import build_mode
+
+        _check_mode(mode)
+        asked = find_method(method)
+        with self._borrowed(model) as held:
+            built = build_mode(held.loaded, mode, head_path=head)
+            return _explained(held.loaded, built.select(findings), asked, pictures)
+
+    def explain_random(
+        self,
+        model: str,
+        mode: str,
+        method: str,
+        picture: Picture,
+        findings: Sequence[str],
+        *,
+        seed: int,
+    ) -> Explanation:
+        """What ``explain`` gives for the same architecture with random weights: a control.
+
+        Args:
+            model: Name of an entry.
+            mode: One of the entry's modes; a trained one needs no head file.
+            method: A key of ``SALIENCY_METHODS``.
+            picture: The display picture, (H, W) uint8.
+            findings: What to ask for, in this order.
+            seed: Of all weights, those of the head included.
+
+        Raises:
+            ModelError: As ``explain``.
+            ValueError: If the picture is not (H, W) uint8.
+        """
+        _check_mode(mode)
+        asked = find_method(method)
+        with self._borrowed(model, seed) as held:
+            built = self._mode(held, mode, findings, AUTO)
+            (told,) = _explained(held.loaded, built, asked, (picture,))
+            return told
+
+    def frame(self, model: str, picture: Picture) -> tuple[Picture, FrameGeometry]:
+        """The picture on the model's grid, (h, w) uint8 before normalisation, and the way back.
+
+        Raises:
+            ModelError: If the model cannot be loaded.
+            ValueError: If the picture is not (H, W) uint8, or is too narrow for the model.
+        """
+        with self._borrowed(model) as held:
+            _, geometry = held.loaded.prepare(picture)
+            return held.loaded.frame_pixels(picture), geometry
+
+    def frame_scores(
+        self, model: str, mode: str, frames: NDArray[np.uint8], findings: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """Scores (B, K) of pictures (B, h, w) that lie on the model's grid already.
+
+        Raises:
+            ModelError: As ``explain``.
+        """
+        import torch
+
+        _check_mode(mode)
+        with self._borrowed(model) as held, torch.no_grad():
+            built = self._mode(held, mode, findings, AUTO)
+            parts = [
+                built.network(held.loaded.normalise(part).to(built.device)).cpu()
+                for part in np.split(frames, range(PICTURES_AT_ONCE, len(frames), PICTURES_AT_ONCE))
+            ]
+        values: NDArray[np.float32] = torch.cat(parts).numpy()
+        return values
 
     def layers(self, model: str) -> tuple[LayerChoice, ...]:
         """The layers that maps of this model can be read from, from the input on.
@@ -265,26 +342,33 @@ class ModelRuntime:
         return path
 
     @contextmanager
-    def _borrowed(self, name: str) -> Iterator[HeldModel]:
-        """The model of the entry as it is now, for this thread alone."""
-        with self._registry:
-            lock = self._locks.setdefault(name, RLock())
-        with lock:
-            yield self._current(name, self._entries(name))
+    def _borrowed(self, name: str, seed: int | None = None) -> Iterator[HeldModel]:
+        """The model of the entry as it is now, for this thread alone.
 
-    def _current(self, name: str, entry: ModelEntry) -> HeldModel:
+        Args:
+            name: Of the entry.
+            seed: Of random weights in the place of the entry's own.
+        """
+        key = name if seed is None else f"{name} with random weights {seed}"
+        with self._registry:
+            lock = self._locks.setdefault(key, RLock())
+        with lock:
+            yield self._current(key, self._entries(name), seed)
+
+    def _current(self, key: str, entry: ModelEntry, seed: int | None) -> HeldModel:
         from model_store.held import HeldModel
         from model_store.loading import load_model
 
         with self._registry:
-            held = self._models.get(name)
+            held = self._models.get(key)
         if held is None or held.loaded.entry != entry:
             same_network = held.loaded.asked_as(entry) if held else None
-            self._make_room(name)
-            held = HeldModel(same_network or load_model(entry, self._device))
+            self._make_room(key)
+            loaded = same_network or load_model(entry, self._device, random_weights_seed=seed)
+            held = HeldModel(loaded)
         with self._registry:
-            self._models[name] = held
-            self._models.move_to_end(name)
+            self._models[key] = held
+            self._models.move_to_end(key)
         return held
 
     def _make_room(self, name: str) -> None:
@@ -320,6 +404,17 @@ def _prepared(
 
     prepared = [loaded.prepare(picture) for picture in pictures]
     return torch.stack([x for x, _ in prepared]), [geometry for _, geometry in prepared]
+
+
+def _explained(
+    loaded: LoadedModel, mode: Mode, method: SaliencyMethod, pictures: Sequence[Picture]
+) -> list[Explanation]:
+    facts = _provenance(loaded, mode, method.name)
+    told: list[Explanation] = []
+    for start in range(0, len(pictures), PICTURES_AT_ONCE):
+        x, geometries = _prepared(loaded, pictures[start : start + PICTURES_AT_ONCE])
+        told += _explanations(method.maps(mode, x), geometries, mode.findings, facts)
+    return told
 
 
 def _explanations(

@@ -154,12 +154,7 @@ def load_shrunk_dicom(path: Path, least: Size | None) -> Shrunk:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            has_meta = _check_syntax(path)
-            header = pydicom.dcmread(path, force=True)
-            if not has_meta:
-                _name_syntax(header)
-            check_kind(header)
-            return _shrunk(header, least)
+            return _shrunk(read_header(path), least)
     except (UnreadableImage, OSError):
         raise
     except RecursionError:
@@ -171,6 +166,20 @@ def load_shrunk_dicom(path: Path, least: Size | None) -> Shrunk:
             f"the DICOM file is damaged or cut off ({type(error).__name__}); copy it again from"
             " its source"
         ) from None
+
+
+def read_header(path: Path) -> Dataset:
+    """The whole data set of a file that may be read, its picture not decoded.
+
+    Raises:
+        UnreadableImage: If its encoding or kind is refused; damage raises whatever pydicom raises.
+    """
+    has_meta = _check_syntax(path)
+    header = pydicom.dcmread(path, force=True)
+    if not has_meta:
+        _name_syntax(header)
+    check_kind(header)
+    return header
 
 
 def is_dicom(path: Path) -> bool:

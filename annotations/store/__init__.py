@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from annotations.errors import DamagedWorkspace
 from annotations.store.accounts import Accounts
+from annotations.store.adjudications import Adjudications
 from annotations.store.audits import Audits
 from annotations.store.backup import backup_if_due, write_backup
 from annotations.store.check import Progress, database_problems, file_problems
@@ -19,9 +20,13 @@ from annotations.store.jobs import Jobs
 from annotations.store.labels import Labels
 from annotations.store.models import Models
 from annotations.store.opening import open_database
+from annotations.store.orders import Orders
 from annotations.store.readers import Readers
 from annotations.store.readings import Readings
+from annotations.store.soundness import check_soundness
+from annotations.store.trail import Trail
 from annotations.store.vocabulary import Vocabulary
+from annotations.workspace_lock import WorkspaceLock, hold_with_others
 
 if TYPE_CHECKING:
     from annotations.workspace import Workspace
@@ -46,11 +51,15 @@ class Store:
         self.labels = Labels(self._connections, self._vocabulary)
         self.readers = Readers(self._connections)
         self.readings = Readings(self._connections, self._vocabulary)
+        self.adjudications = Adjudications(self._connections, self._vocabulary)
+        self.orders = Orders(self._connections)
         self.log = EditLog(self._connections)
+        self.trail = Trail(self._connections)
         self.models = Models(self._connections)
         self.jobs = Jobs(self._connections)
         self.audits = Audits(self._connections)
         self.accounts = Accounts(self._connections)
+        self._lock = WorkspaceLock(None)
 
     @classmethod
     def open(cls, workspace: Workspace) -> Store:
@@ -58,13 +67,21 @@ class Store:
 
         Raises:
             DamagedWorkspace: As the constructor, and when the database file is gone.
+            WorkspaceError: As the constructor, and while its database is being restored.
         """
         if not workspace.database.exists():
             raise DamagedWorkspace(
                 f"the database {workspace.database} is missing; restore it from a backup in "
                 f"{workspace.backups}"
             )
-        return cls(workspace.database, workspace.settings.findings)
+        lock = hold_with_others(workspace.root)
+        try:
+            store = cls(workspace.database, workspace.settings.findings)
+        except BaseException:
+            lock.release()
+            raise
+        store._lock = lock
+        return store
 
     def __enter__(self) -> Store:
         return self
@@ -75,6 +92,7 @@ class Store:
     def close(self) -> None:
         """Close every connection; later use is refused."""
         self._connections.close()
+        self._lock.release()
 
     def findings(self) -> tuple[str, ...]:
         """The findings that may be marked: the workspace's, then those that imports added."""
@@ -105,12 +123,25 @@ class Store:
         problems = database_problems(self._connections, self.log)
         return problems + (file_problems(self.images, progress) if files else [])
 
+    def check_soundness(self) -> str:
+        """What SQLite finds damaged in the whole file, "" when nothing is.
+
+        After damage was found this process writes nothing more, and the next opening of the
+        workspace checks the whole file first.
+        """
+        return check_soundness(self._connections)
+
     def backup(self, to: Path) -> None:
         """Write a checked copy of the database to a file that does not exist yet."""
         write_backup(self._connections, to)
 
     def backup_if_due(
-        self, folder: Path, *, every: timedelta = timedelta(hours=12), keep: int = 10
+        self, folder: Path, *, every: timedelta = timedelta(hours=1), keep: int = 12
     ) -> Path | None:
-        """A new backup in the folder when the newest is older than ``every``, else None."""
+        """A new backup in the folder when the newest is older than ``every``, else None.
+
+        Raises:
+            StoreError: If it cannot be written.
+            DamagedWorkspace: If the copy fails SQLite's own checks.
+        """
         return backup_if_due(self._connections, folder, every=every, keep=keep)

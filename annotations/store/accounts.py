@@ -87,9 +87,22 @@ class Accounts:
         Raises:
             UnknownRecord: If there is no such account.
         """
+        return self._set_disabled(name, True)
+
+    def enable(self, name: str) -> Account:
+        """The account, which may sign in again.
+
+        Raises:
+            UnknownRecord: If there is no such account.
+        """
+        return self._set_disabled(name, False)
+
+    def _set_disabled(self, name: str, disabled: bool) -> Account:
         with self._connections.write() as connection:
             _find(connection, name)
-            connection.execute("UPDATE accounts SET disabled = 1 WHERE name = ?", (name,))
+            connection.execute(
+                "UPDATE accounts SET disabled = ? WHERE name = ?", (int(disabled), name)
+            )
             return _find(connection, name)
 
 

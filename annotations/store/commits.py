@@ -8,15 +8,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from annotations.cases import FIRST
 from annotations.findings import NO_FINDING
 from annotations.records import CommittedReading, Region
 from annotations.store.regions import content_sha256, region_of, region_values
 
 _SELECT: Final = """
-    SELECT commits.*, readings.image_id, readings.reader, readers.kind AS reader_kind
+    SELECT commits.*, readings.image_id, readings.reader, readings.occasion,
+        readers.kind AS reader_kind
     FROM commits JOIN readings USING (reading_id) JOIN images USING (image_id)
     JOIN readers ON readers.name = readings.reader
-    {where} ORDER BY images.seq, readings.reader, commits.commit_number"""
+    {where} ORDER BY images.seq, readings.reader, readings.occasion, commits.commit_number"""
+
+
+_PAGE: Final = 2000
+_MAX_PROBLEMS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,7 @@ class Snapshot:
     imported: bool
     no_finding: bool
     regions: tuple[Region, ...]
+    independent: bool = True
 
     @property
     def content_sha256(self) -> str:
@@ -41,7 +48,8 @@ class Snapshot:
 def insert_snapshot(connection: sqlite3.Connection, snapshot: Snapshot) -> None:
     """Keep the snapshot, in the caller's transaction."""
     connection.execute(
-        "INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO commits (reading_id, commit_number, version, committed_at, blinded, imported, "
+        "no_finding, n_regions, content_sha256, independent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             snapshot.reading_id,
             snapshot.commit_number,
@@ -52,6 +60,7 @@ def insert_snapshot(connection: sqlite3.Connection, snapshot: Snapshot) -> None:
             int(snapshot.no_finding),
             len(snapshot.regions),
             snapshot.content_sha256,
+            int(snapshot.independent),
         ),
     )
     connection.executemany(
@@ -74,6 +83,7 @@ class CommitFilter:
     findings: Sequence[str] | None = None
     readers: Sequence[str] | None = None
     image_ids: Sequence[str] | None = None
+    occasions: Sequence[int] = (FIRST,)
 
 
 def one_per_reading(connection: sqlite3.Connection, wanted: CommitFilter) -> list[CommittedReading]:
@@ -88,6 +98,8 @@ def one_per_reading(connection: sqlite3.Connection, wanted: CommitFilter) -> lis
         "WHERE one.reading_id = commits.reading_id AND (one.blinded = 1 OR :any_blinding))"
     )
     values: dict[str, object] = {"any_blinding": int(not wanted.blinded_only)}
+    where += " AND readings.occasion IN (SELECT value FROM json_each(:occasions))"
+    values["occasions"] = json.dumps(list(wanted.occasions))
     for column, names in (
         ("readings.reader", wanted.readers),
         ("images.image_id", wanted.image_ids),
@@ -101,9 +113,28 @@ def one_per_reading(connection: sqlite3.Connection, wanted: CommitFilter) -> lis
     return [one for one in found if _says(one, set(wanted.findings))]
 
 
-def all_of_image(connection: sqlite3.Connection, image_id: str) -> list[CommittedReading]:
-    """Every committed version of every reader on this image."""
-    return _load(connection, "WHERE readings.image_id = :image_id", {"image_id": image_id})
+def all_of_image(
+    connection: sqlite3.Connection, image_id: str, occasions: Sequence[int]
+) -> list[CommittedReading]:
+    """Every committed version of every reader on this image, of these occasions."""
+    return _load(
+        connection,
+        "WHERE readings.image_id = :image_id "
+        "AND readings.occasion IN (SELECT value FROM json_each(:occasions))",
+        {"image_id": image_id, "occasions": json.dumps(list(occasions))},
+    )
+
+
+def load_one(
+    connection: sqlite3.Connection, reading_id: str, commit_number: int
+) -> CommittedReading:
+    """This one commit; the caller knows that it exists."""
+    (found,) = _load(
+        connection,
+        "WHERE commits.reading_id = :reading_id AND commits.commit_number = :commit_number",
+        {"reading_id": reading_id, "commit_number": commit_number},
+    )
+    return found
 
 
 def content_known(connection: sqlite3.Connection, reading_id: str, digest: str) -> bool:
@@ -116,9 +147,30 @@ def content_known(connection: sqlite3.Connection, reading_id: str, digest: str) 
 
 def content_problems(connection: sqlite3.Connection) -> list[str]:
     """A sentence for each commit that says something else than its hash or its log row."""
-    logged = _logged(connection)
+    problems: list[str] = []
+    last = ""
+    # Some thousand at a time: a million regions do not fit into a small computer's memory.
+    while reading_ids := _readings_after(connection, last):
+        last = reading_ids[-1]
+        problems += _problems_of(connection, reading_ids)
+        if len(problems) >= _MAX_PROBLEMS:
+            return [*problems, f"the check of the commits stopped after {len(problems)} problems"]
+    return problems
+
+
+def _readings_after(connection: sqlite3.Connection, last: str) -> list[str]:
+    rows = connection.execute(
+        "SELECT reading_id FROM readings WHERE reading_id > ? ORDER BY reading_id LIMIT ?",
+        (last, _PAGE),
+    )
+    return [str(row[0]) for row in rows]
+
+
+def _problems_of(connection: sqlite3.Connection, reading_ids: Sequence[str]) -> list[str]:
+    logged = _logged(connection, reading_ids)
+    where = "WHERE commits.reading_id IN (SELECT value FROM json_each(:reading_ids))"
     problems = []
-    for one in _load(connection, "", {}):
+    for one in _load(connection, where, {"reading_ids": _json_list(reading_ids)}):
         digest = content_sha256(one.no_finding, one.regions)
         name = (
             f"commit {one.commit_number} of reading {one.reading_id} (reader '{one.reader}', "
@@ -126,23 +178,33 @@ def content_problems(connection: sqlite3.Connection) -> list[str]:
         )
         if digest != one.content_sha256:
             problems.append(f"{name} is not as it was written: its hash does not match")
-        said = (digest, one.blinded, one.imported)
+        said = (digest, one.blinded, one.imported, one.independent)
         if logged.get((one.reading_id, one.commit_number)) != said:
             problems.append(f"{name} is not the one that the log tells of")
     return problems
 
 
-def _logged(connection: sqlite3.Connection) -> dict[tuple[str, int], tuple[str, bool, bool]]:
-    """Of each commit that the log tells of: hash of the content, blinded, imported."""
+Logged = tuple[str, bool, bool, bool]
+
+
+def _logged(
+    connection: sqlite3.Connection, reading_ids: Sequence[str]
+) -> dict[tuple[str, int], Logged]:
+    """Of each commit that the log tells of: hash of the content, blinded, imported, independent."""
     rows = connection.execute(
-        "SELECT subject, kind, details FROM log WHERE kind IN ('commit', 'import_reading')"
+        "SELECT subject, kind, details FROM log WHERE kind IN ('commit', 'import_reading') "
+        "AND subject IN (SELECT value FROM json_each(?))",
+        (_json_list(reading_ids),),
     )
     logged = {}
     for row in rows:
         details = json.loads(row["details"])
         key = (str(row["subject"]), int(details["commit_number"]))
         imported = row["kind"] == "import_reading"
-        logged[key] = (str(details["content_sha256"]), bool(details["blinded"]), imported)
+        independent = bool(details.get("independent", True))  # older rows do not say it
+        logged[key] = (
+            str(details["content_sha256"]), bool(details["blinded"]), imported, independent,
+        )  # fmt: skip
     return logged
 
 
@@ -169,6 +231,8 @@ def _load(
             no_finding=bool(row["no_finding"]),
             regions=tuple(regions.get((row["reading_id"], row["commit_number"]), ())),
             content_sha256=row["content_sha256"],
+            occasion=row["occasion"],
+            independent=bool(row["independent"]),
         )
         for row in rows
     ]

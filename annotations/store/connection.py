@@ -67,6 +67,11 @@ class Connections:
         self._guard = threading.Lock()
         self._pid = os.getpid()
         self._is_closed = False
+        self._no_writing = ""
+
+    def forbid_writing(self, reason: str) -> None:
+        """Refuse every later write of this process with this sentence; reading goes on."""
+        self._no_writing = reason
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -91,7 +96,12 @@ class Connections:
         """One transaction: all of it is stored on leaving, or nothing when an error passes.
 
         Inside another ``write`` of the same thread it is a savepoint of that one.
+
+        Raises:
+            DamagedWorkspace: Once writing was forbidden because of damage.
         """
+        if self._no_writing:
+            raise DamagedWorkspace(self._no_writing)
         mine = self._mine()
         if mine.is_reading:
             raise RuntimeError(
@@ -184,6 +194,11 @@ def translate(error: sqlite3.Error, database: Path) -> StoreError | DamagedWorks
         return DamagedWorkspace(
             f"the database {database} is damaged ({error}); it was left as it is: "
             "copy the workspace away and restore the newest backup"
+        )
+    if primary == sqlite3.SQLITE_IOERR:
+        return StoreError(
+            f"nothing was saved in {database}: the disk reports an error ({error}); it may be "
+            "full, taken away or failing"
         )
     if primary == sqlite3.SQLITE_FULL:
         return StoreError(f"nothing was saved in {database}: the disk is full; free some space")

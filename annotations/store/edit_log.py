@@ -15,8 +15,10 @@ from annotations.store.schema import FIRST_HASH
 from annotations.store.triggers import trigger_problems
 
 # Rows of these kinds are written by the readings only, in the edit's own transaction.
-EDIT_KINDS: Final = ("put", "delete", "no_finding")
-READING_KINDS: Final = (*EDIT_KINDS, "commit", "reopen", "reveal", "import_reading")
+EDIT_KINDS: Final = ("put", "delete", "no_finding", "decide")
+READING_KINDS: Final = (
+    *EDIT_KINDS, "commit", "reopen", "reveal", "import_reading", "adjudicate"
+)  # fmt: skip
 _PAGE: Final = 2000
 _MAX_PROBLEMS: Final = 100
 
@@ -83,6 +85,15 @@ class EditLog:
         with self._connections.read() as connection:
             found = connection.execute(
                 f"SELECT * FROM log {where} ORDER BY seq DESC LIMIT ?", (*values, limit)
+            )
+            return [_log_row(row) for row in found]
+
+    def about(self, kind: str, subject: str, limit: int = 100) -> list[LogRow]:
+        """The newest rows of this kind about this subject."""
+        with self._connections.read() as connection:
+            found = connection.execute(
+                "SELECT * FROM log WHERE subject = ? AND kind = ? ORDER BY seq DESC LIMIT ?",
+                (subject, kind, limit),
             )
             return [_log_row(row) for row in found]
 

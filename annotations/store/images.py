@@ -8,35 +8,28 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypedDict, Unpack, cast, get_args
+from typing import Final, Unpack, cast
 
 from annotations.errors import StoreError, UnknownRecord
-from annotations.findings import NO_FINDING, check_finding
-from annotations.records import (
-    ImageRecord,
-    NewImage,
-    ReadingStatus,
-    WorklistPage,
-    WorklistRow,
-)
+from annotations.records import ImageRecord, NewImage, WorklistPage
 from annotations.store.connection import Connections
 from annotations.store.encoding import canonical_json, now
 from annotations.store.vocabulary import Vocabulary
+from annotations.store.worklist import (
+    WorklistFilters,
+    commit_times,
+    line_of,
+    matching,
+    neighbour_of,
+    place_of,
+    worklist_page,
+)
 from annotations.texts import is_valid_text
 
 _COLUMNS: Final = (
     "image_id", "path", "origin", "name", "source", "sha256", "pixel_sha256", "height", "width",
     "bits", "photometric", "modality", "view", "patient_hash", "study_hash", "history", "report",
 )  # fmt: skip
-
-
-class WorklistFilters(TypedDict, total=False):
-    """Which lines of the worklist are asked for; each may be left out."""
-
-    status: str | None
-    source: str | None
-    finding: str | None  # marked by this reader, never by another one
-    search: str  # part of the image's name, in any case
 
 
 class Images:
@@ -125,10 +118,18 @@ class Images:
             rows = connection.execute("SELECT DISTINCT source FROM images ORDER BY source")
             return [row[0] for row in rows]
 
+    def views(self) -> list[str]:
+        """The views (PA, AP, LATERAL ...) that the images have, without the unknown one."""
+        with self._connections.read() as connection:
+            rows = connection.execute("SELECT DISTINCT view FROM images ORDER BY view")
+            return [row[0] for row in rows if row[0]]
+
     def worklist(
         self, reader: str, *, limit: int = 50, offset: int = 0, **filters: Unpack[WorklistFilters]
     ) -> WorklistPage:
         """Some lines of the worklist as this reader sees it; nothing of other readers shows.
+
+        In the reader's own order where the study gives one, else in that of the import.
 
         Raises:
             StoreError: For an unknown status or a negative limit or offset.
@@ -136,44 +137,29 @@ class Images:
         """
         if limit < 0 or offset < 0:
             raise StoreError(f"limit {limit} and offset {offset} must not be negative")
-        where, values = self._where(reader, filters)
+        known = self._vocabulary.findings()
         with self._connections.read() as connection:
-            rows = connection.execute(
-                _PAGE_SQL.format(where=where),
-                {**values, "reader": reader, "limit": limit, "offset": offset},
-            ).fetchall()
-            matching = connection.execute(f"SELECT count(*) FROM images {where}", values).fetchone()
-            images = connection.execute("SELECT count(*) FROM images").fetchone()
-            read = connection.execute(_N_READ_SQL, (reader,)).fetchone()
-        return WorklistPage(
-            rows=tuple(WorklistRow(**dict(row)) for row in rows),
-            n_matching=matching[0],
-            n_images=images[0],
-            n_read=read[0],
-        )
+            worklist = matching(connection, reader, filters, known)
+            return worklist_page(connection, worklist, limit=limit, offset=offset)
 
-    def position(
-        self, reader: str, image_id: str, **filters: Unpack[WorklistFilters]
-    ) -> int | None:
-        """How many matching lines stand before this image; None when it does not match itself.
+    def position(self, reader: str, case_id: str, **filters: Unpack[WorklistFilters]) -> int | None:
+        """How many matching lines stand before this case; None when it does not match itself.
 
         Raises:
             UnknownRecord: If there is no such image.
         """
-        where, values = self._where(reader, filters)
+        known = self._vocabulary.findings()
         with self._connections.read() as connection:
-            values["seq"] = _seq(connection, image_id)
-            row = connection.execute(
-                f"SELECT count(*), max(seq) FROM images {where} AND seq <= :seq", values
-            ).fetchone()
-        return int(row[0]) - 1 if row[1] == values["seq"] else None
+            worklist = matching(connection, reader, filters, known)
+            place = place_of(connection, worklist, case_id)
+            return None if place is None else line_of(connection, worklist, place)
 
     def neighbour(
-        self, reader: str, image_id: str, step: int, **filters: Unpack[WorklistFilters]
+        self, reader: str, case_id: str, step: int, **filters: Unpack[WorklistFilters]
     ) -> str | None:
-        """The matching image ``step`` lines after (before, if negative) this one, or None.
+        """The matching case ``step`` lines after (before, if negative) this one, or None.
 
-        The image itself need not match: after its status changed, "next" still works.
+        The case itself need not match: after its status changed, "next" still works.
 
         Raises:
             UnknownRecord: If there is no such image.
@@ -182,38 +168,16 @@ class Images:
             raise StoreError(
                 "step 0 leads nowhere; give 1 for the next image, -1 for the one before"
             )
-        where, values = self._where(reader, filters)
-        side, order = (">", "ASC") if step > 0 else ("<", "DESC")
+        known = self._vocabulary.findings()
         with self._connections.read() as connection:
-            values["seq"] = _seq(connection, image_id)
-            row = connection.execute(
-                f"SELECT image_id FROM images {where} AND seq {side} :seq "
-                f"ORDER BY seq {order} LIMIT 1 OFFSET :skip",
-                {**values, "skip": abs(step) - 1},
-            ).fetchone()
-        return str(row[0]) if row else None
+            worklist = matching(connection, reader, filters, known)
+            place = place_of(connection, worklist, case_id)
+            return None if place is None else neighbour_of(connection, worklist, place, step)
 
-    def _where(self, reader: str, filters: WorklistFilters) -> tuple[str, dict[str, object]]:
-        """The WHERE clause and its parameters; only fixed text goes into the SQL itself."""
-        clauses, values = ["TRUE"], dict[str, object]()
-        status = filters.get("status")
-        if status:
-            clauses.append(_status_clause(status))
-            values |= {"reader": reader, "status": status}
-        if filters.get("source"):
-            clauses.append("source = :source")
-            values["source"] = filters["source"]
-        finding = filters.get("finding")
-        if finding:
-            name = check_finding(finding, self._vocabulary.findings())
-            clauses.append(_NO_FINDING_CLAUSE if name == NO_FINDING else _FINDING_CLAUSE)
-            values |= {"reader": reader, "finding": name}
-        search = filters.get("search", "").strip()
-        if search:
-            # Not LIKE: here '%' and '_' of a file name are themselves, and no pattern is too long.
-            clauses.append("instr(name_key, :search) > 0")
-            values["search"] = search.casefold()
-        return "WHERE " + " AND ".join(clauses), values
+    def commit_times(self, reader: str, limit: int = 31) -> list[str]:
+        """When this reader committed new cases last, newest first (ISO 8601, UTC)."""
+        with self._connections.read() as connection:
+            return commit_times(connection, reader, limit)
 
 
 def find_image(connection: sqlite3.Connection, image_id: str) -> ImageRecord:
@@ -226,51 +190,9 @@ def find_image(connection: sqlite3.Connection, image_id: str) -> ImageRecord:
     return _image(row)
 
 
-_N_READ_SQL: Final = (
-    "SELECT count(*) FROM readings WHERE reader = ? AND status IN ('committed', 'revised')"
-)
-# The page is cut out first, from an index alone; the joins run for its lines only.
-_PAGE_SQL: Final = """
-    SELECT images.image_id, images.name, images.source, images.view,
-        coalesce(readings.status, 'new') AS status,
-        (SELECT count(*) FROM regions WHERE regions.reading_id = readings.reading_id) AS n_regions
-    FROM (SELECT seq FROM images {where} ORDER BY seq LIMIT :limit OFFSET :offset) AS page
-    JOIN images USING (seq)
-    LEFT JOIN readings ON readings.image_id = images.image_id AND readings.reader = :reader
-    ORDER BY page.seq"""
-_FINDING_CLAUSE: Final = (
-    "image_id IN (SELECT readings.image_id FROM regions JOIN readings USING (reading_id) "
-    "WHERE regions.finding = :finding AND readings.reader = :reader)"
-)
-_NO_FINDING_CLAUSE: Final = (
-    "image_id IN (SELECT image_id FROM readings WHERE reader = :reader AND no_finding = 1)"
-)
-
-
-def _status_clause(status: str) -> str:
-    known = get_args(ReadingStatus)
-    if status not in known:
-        raise StoreError(f"unknown status '{status}'; known: {', '.join(known)}")
-    if status == "new":
-        return (
-            "NOT EXISTS (SELECT 1 FROM readings WHERE readings.image_id = images.image_id "
-            "AND readings.reader = :reader)"
-        )
-    return "image_id IN (SELECT image_id FROM readings WHERE reader = :reader AND status = :status)"
-
-
 def _by_origin(connection: sqlite3.Connection, origin: str) -> ImageRecord | None:
     row = connection.execute("SELECT * FROM images WHERE origin = ?", (origin,)).fetchone()
     return None if row is None else _image(row)
-
-
-def _seq(connection: sqlite3.Connection, image_id: str) -> int:
-    row = connection.execute("SELECT seq FROM images WHERE image_id = ?", (image_id,)).fetchone()
-    if row is None:
-        raise UnknownRecord(
-            f"there is no image '{image_id}' in this workspace; reload the worklist"
-        )
-    return int(row[0])
 
 
 def _check_text(new: NewImage) -> None:

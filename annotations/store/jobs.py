@@ -172,6 +172,17 @@ class Jobs:
                     marked.append(int(row["job_id"]))
         return marked
 
+    def forget(self, kinds: Sequence[str], *, keep: int) -> int:
+        """How many ended jobs of these kinds were removed: all but the newest ``keep`` of them."""
+        where, values = _of_kinds(kinds)
+        ended = f"{where} AND status NOT IN ('queued', 'running')"
+        with self._connections.write() as connection:
+            return connection.execute(
+                f"DELETE FROM jobs WHERE job_id IN (SELECT job_id FROM jobs WHERE {ended} "
+                "ORDER BY job_id DESC LIMIT -1 OFFSET ?)",
+                (*values, keep),
+            ).rowcount
+
     def worker(self) -> tuple[int, float] | None:
         """(pid, start time) of the worker process that reported last, if one did."""
         with self._connections.read() as connection:

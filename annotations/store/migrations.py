@@ -9,6 +9,7 @@ from sqlite_utils import Database, Migrations
 
 from annotations.store.edit_log import LogEntry, append
 from annotations.store.schema import APPLICATION_ID, TABLES
+from annotations.store.study_tables import add_study_tables
 from annotations.store.triggers import write_triggers
 
 MIGRATIONS: Final = Migrations("saliency-audit")
@@ -29,6 +30,12 @@ def m002_shapes(db: Database) -> None:
     """Outlines of regions, as JSON; NULL for a region that is its box."""
     for table in ("regions", "commit_regions"):
         db.execute(f"ALTER TABLE {table} ADD COLUMN shape TEXT")
+
+
+@MIGRATIONS()
+def m003_studies(db: Database) -> None:
+    """Repeats, an order for each reader, adjudication, certainty that is not said yet."""
+    add_study_tables(db.conn)
 
 
 def apply_migrations(connection: sqlite3.Connection, subject: str) -> None:

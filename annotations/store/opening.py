@@ -8,9 +8,10 @@ import sqlite3
 from pathlib import Path
 
 from annotations.errors import AnnotationError, DamagedWorkspace, WorkspaceError
-from annotations.store.backup import list_backups
+from annotations.store.backup import backup_before_migration, list_backups
 from annotations.store.connection import Connections, connect, immediate, translate
 from annotations.store.schema import APPLICATION_ID, SCHEMA_VERSION
+from annotations.store.soundness import CHECKED_AT_ONCE_BYTES, damage_mark, quick_problems
 from annotations.store.triggers import trigger_problems
 
 
@@ -48,14 +49,22 @@ def _create_file(database: Path) -> None:
 
 
 def _check_sound(connection: sqlite3.Connection, database: Path) -> None:
-    problems = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
-    if problems != ["ok"]:
+    """Read the whole file, unless it is so large that opening it would take seconds.
+
+    Whoever serves a large one checks it afterwards (see ``soundness``); the mark of damage that
+    was found then makes the next opening check it whole again.
+    """
+    if database.stat().st_size > CHECKED_AT_ONCE_BYTES and not damage_mark(database).exists():
+        return
+    problems = quick_problems(connection)
+    if problems:
         raise _with_backup(
             DamagedWorkspace(
                 f"the database {database} is damaged ({'; '.join(problems)}); it was left as it is"
             ),
             database,
         )
+    damage_mark(database).unlink(missing_ok=True)
 
 
 def _check_ours(connection: sqlite3.Connection, database: Path) -> None:
@@ -71,15 +80,32 @@ def _check_ours(connection: sqlite3.Connection, database: Path) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, database: Path) -> None:
-    if _version(connection, database) == SCHEMA_VERSION:
+    version = _version(connection, database)
+    if version == SCHEMA_VERSION:
         return
+    if version > 0:
+        backup_before_migration(database, version)
     # Imported here: sqlite-utils brings pandas along, 2 s that an up-to-date database can spare.
     from annotations.store.migrations import apply_migrations
 
+    # A migration that makes a table anew drops the old one, which must not count as deleting its
+    # rows; whether every link still leads somewhere is asked at the end.
+    connection.execute("PRAGMA foreign_keys = OFF")
     with immediate(connection):
         # Asked again: another process may have migrated while this one waited.
         if _version(connection, database) < SCHEMA_VERSION:
             apply_migrations(connection, database.name)
+            _check_links(connection, database)
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _check_links(connection: sqlite3.Connection, database: Path) -> None:
+    broken = connection.execute("PRAGMA foreign_key_check").fetchone()
+    if broken is not None:
+        raise DamagedWorkspace(
+            f"the database {database} cannot be brought up to date: a row of {broken[0]} points to "
+            f"no row of {broken[2]}; it was left as it is"
+        )
 
 
 def _version(connection: sqlite3.Connection, database: Path) -> int:

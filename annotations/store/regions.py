@@ -41,7 +41,7 @@ def check_region(region: Region, size: Size, known: Sequence[str]) -> Region:
             f"a box cannot be marked '{NO_FINDING}'; delete the boxes and tick "
             f"'{NO_FINDING}' instead"
         )
-    if region.certainty not in CERTAINTIES:
+    if region.certainty and region.certainty not in CERTAINTIES:
         raise InvalidRegion(
             f"unknown certainty '{region.certainty}'; known: {', '.join(CERTAINTIES)}"
         )

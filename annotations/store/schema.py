@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 APPLICATION_ID: Final = 0x53414155  # "SAAU": marks the file as ours
-SCHEMA_VERSION: Final = 2  # how many migrations there are; kept as user_version
+SCHEMA_VERSION: Final = 3  # how many migrations there are; kept as user_version
 FIRST_HASH: Final = "0" * 64
 
 TABLES: Final[tuple[str, ...]] = (

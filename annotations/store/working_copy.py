@@ -6,20 +6,22 @@ import sqlite3
 import uuid
 from dataclasses import replace
 
+from annotations.cases import Case
 from annotations.records import Reading, Region
 from annotations.store.encoding import now
 from annotations.store.regions import region_of, region_values
 
 
-def load_reading(connection: sqlite3.Connection, image_id: str, reader: str) -> Reading:
+def load_reading(connection: sqlite3.Connection, case: Case, reader: str) -> Reading:
     """The reading, or an empty one with status "new" that is stored nowhere."""
     row = connection.execute(
-        "SELECT * FROM readings WHERE image_id = ? AND reader = ?", (image_id, reader)
+        "SELECT * FROM readings WHERE image_id = ? AND reader = ? AND occasion = ?",
+        (case.image_id, reader, case.occasion),
     ).fetchone()
     if row is None:
         return Reading(
             reading_id="",
-            image_id=image_id,
+            image_id=case.image_id,
             reader=reader,
             status="new",
             version=0,
@@ -29,13 +31,14 @@ def load_reading(connection: sqlite3.Connection, image_id: str, reader: str) -> 
             commits=0,
             revealed_at=None,
             updated_at=None,
+            occasion=case.occasion,
         )
     regions = connection.execute(
         "SELECT * FROM regions WHERE reading_id = ? ORDER BY seq", (row["reading_id"],)
     )
     return Reading(
         reading_id=row["reading_id"],
-        image_id=image_id,
+        image_id=case.image_id,
         reader=reader,
         status=row["status"],
         version=row["version"],
@@ -46,6 +49,7 @@ def load_reading(connection: sqlite3.Connection, image_id: str, reader: str) -> 
         revealed_at=row["revealed_at"],
         updated_at=row["updated_at"],
         imported=bool(row["imported"]),
+        occasion=case.occasion,
     )
 
 
@@ -54,13 +58,15 @@ def create_reading(connection: sqlite3.Connection, new: Reading) -> Reading:
     created = replace(new, reading_id=str(uuid.uuid4()), status="draft", updated_at=now())
     connection.execute(
         "INSERT INTO readings (reading_id, image_id, reader, status, version, is_open, no_finding, "
-        "commits, imported, updated_at) VALUES (?, ?, ?, 'draft', 0, 1, 0, 0, ?, ?)",
+        "commits, imported, updated_at, occasion) "
+        "VALUES (?, ?, ?, 'draft', 0, 1, 0, 0, ?, ?, ?)",
         (
             created.reading_id,
             created.image_id,
             created.reader,
             int(created.imported),
             created.updated_at,
+            created.occasion,
         ),
     )
     return created

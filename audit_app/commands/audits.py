@@ -10,31 +10,72 @@ import typer
 from audit_app.commands.console import WorkspacePath, opened, progress_bar, say
 
 
-def audit(
+def audit(  # noqa: PLR0913 - each is an option of the command
     workspace: WorkspacePath,
-    model: Annotated[str, typer.Option(help="Name of a model of the workspace.")],
-    out: Annotated[
-        Path, typer.Option(help="Folder for agreement.csv, summary.csv, provenance.json.")
-    ],
-    modes: Annotated[str, typer.Option(help="Comma-separated: zs, lp, ft.")] = "zs,lp,ft",
+    model: Annotated[str, typer.Option(help="Comma-separated names of models of the workspace.")],
+    out: Annotated[Path, typer.Option(help="Folder for the tables, report and provenance.json.")],
+    modes: Annotated[str, typer.Option(help="Comma-separated: zs, lp, ft; cls.")] = "zs,lp,ft",
     methods: Annotated[str, typer.Option(help="Comma-separated saliency methods.")] = "gradcam",
+    findings: Annotated[
+        str | None, typer.Option(help="Comma-separated; all when left out.")
+    ] = None,
+    readers: Annotated[str | None, typer.Option(help="Comma-separated; all when left out.")] = None,
+    reference: Annotated[
+        str, typer.Option(help="Compare with: readers, consensus or adjudicated.")
+    ] = "readers",
+    latest: Annotated[
+        bool, typer.Option("--latest", help="Last commits, not the first blinded ones.")
+    ] = False,
+    grid: Annotated[str, typer.Option(help="Compare on the grid: model or original.")] = "model",
+    threshold: Annotated[float, typer.Option(help="Of the headline IoU.")] = 0.5,
+    controls: Annotated[
+        str, typer.Option(help="randomcam, random-weights, wrong-finding; all, none.")
+    ] = "all",
+    reliance: Annotated[str, typer.Option(help="inpaint, blur or none.")] = "inpaint",
+    replicates: Annotated[int, typer.Option(help="Of the bootstrap.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Of bootstrap and controls.")] = 42,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Draw report.html and report.pdf.")
+    ] = True,
 ) -> None:
-    """Measure how well a model's maps agree with the committed readings.
+    """Measure how well models' maps agree with the committed readings.
 
     The same command with the same folder goes on where it was stopped.
 
     Example: launch.py audit ./ward --model biomedclip --modes zs,lp --out ./audit
     """
     from audit_app.audit_job import audit_workspace
-    from audit_app.audit_plan import AuditChoices
+    from audit_app.audit_plan import CONTROLS, AuditChoices
 
-    choices = AuditChoices(
-        model=model, modes=tuple(modes.split(",")), methods=tuple(methods.split(","))
+    first, *further = listed(model)
+    choices = AuditChoices.from_dict(
+        {
+            "model": first,
+            "further_models": further,
+            "modes": listed(modes),
+            "methods": listed(methods),
+            "findings": listed(findings) if findings else None,
+            "readers": listed(readers) if readers else None,
+            "reference": reference,
+            "latest": latest,
+            "grid": grid,
+            "threshold": threshold,
+            "controls": {"all": list(CONTROLS), "none": []}.get(controls, listed(controls)),
+            "reliance": "" if reliance == "none" else reliance,
+            "replicates": replicates,
+            "seed": seed,
+            "report": report,
+        }
     )
-    with opened(workspace) as (opened_workspace, store), progress_bar("Audit") as report:
-        lines = audit_workspace(opened_workspace, store, choices, out=out, progress=report)
+    with opened(workspace) as (opened_workspace, store), progress_bar("Audit") as progress:
+        lines = audit_workspace(opened_workspace, store, choices, out=out, progress=progress)
     for line in lines:
         say(line)
+
+
+def listed(text: str) -> list[str]:
+    """The names between the commas; a name with a comma of its own can be chosen in the page."""
+    return [name.strip() for name in text.split(",")]
 
 
 def survey(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audit_app.commands.console import WorkspacePath, opened, progress_bar, say
+from audit_app.commands.console import WorkspacePath, progress_bar, say
+
+if TYPE_CHECKING:
+    from audit_app.settings import Settings
 
 
 def demo(
@@ -21,40 +24,33 @@ def demo(
     if context.invoked_subcommand is not None:
         return
     from audit_app.demo import DEMO_FILE, create_demo, demo_folder
+    from audit_app.settings import Settings
 
     root = demo_folder()
     if not (root / DEMO_FILE).exists():
         say(f"Making the demo workspace in {root}: synthetic radiographs, two small models.")
         with progress_bar("Demo") as report:
             create_demo(root, progress=report)
-    serve_workspace(root, port=port, browser=browser)
+    serve_workspace(root, Settings(port=port, open_browser=browser))
 
 
-def serve_workspace(
-    root: Path,
-    *,
-    port: int | None,
-    browser: bool,
-    share: bool = False,
-    share_server: str | None = None,
-) -> None:
+def serve_workspace(root: Path, settings: Settings) -> None:
     """Serve one workspace until Ctrl-C or SIGTERM."""
     from annotations.workspace import open_workspace
     from audit_app.environment import prepare_environment
 
-    prepare_environment(open_workspace(root).cache / "gradio")
+    workspace = open_workspace(root)
+    prepare_environment(workspace.cache / "gradio")
 
     from audit_app.app import run_app
-    from audit_app.settings import Settings
+    from audit_app.rescue import open_or_rescue
+    from audit_app.services import Services
 
-    settings = Settings(port=port, open_browser=browser, share=share, share_server=share_server)
-    with opened(root) as (workspace, store):
-        from audit_app.services import Services
-
+    with open_or_rescue(workspace, settings) as store:
         run_app(Services(workspace, store, settings))
 
 
-def ui(
+def ui(  # noqa: PLR0913 - each is an option of the command
     workspace: WorkspacePath,
     port: Annotated[
         int | None, typer.Option(help="Port of the page; a free one when left out.")
@@ -63,12 +59,44 @@ def ui(
     share: Annotated[
         bool, typer.Option("--share", help="Also make a public Gradio link; needs accounts.")
     ] = False,
+    share_for: Annotated[
+        str, typer.Option("--for", help="After this time the link closes: 8h, 90m, 1h30m.")
+    ] = "4h",
     share_server: Annotated[
         str | None, typer.Option(help="The hospital's own share server, host:port.")
     ] = None,
+    share_certificate: Annotated[
+        Path | None, typer.Option(help="Certificate (PEM) that signed the own share server's.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; another than 127.0.0.1 needs accounts.")
+    ] = "127.0.0.1",
+    allowed_host: Annotated[
+        list[str] | None, typer.Option(help="A further name of this computer in the network.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="TLS certificate (PEM) of the page.")
+    ] = None,
+    certificate_key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
 ) -> None:
     """Open the page of a workspace.
 
     Example: launch.py ui ./ward --port 7860 --no-browser
+
+    Example: launch.py ui ./ward --share --for 8h
     """
-    serve_workspace(workspace, port=port, browser=browser, share=share, share_server=share_server)
+    from audit_app.settings import Settings, parse_duration
+
+    settings = Settings(
+        host=host,
+        port=port,
+        allowed_hosts=tuple(allowed_host or ()),
+        certificate=certificate,
+        certificate_key=certificate_key,
+        share=share,
+        share_server=share_server,
+        share_certificate=share_certificate,
+        share_s=parse_duration(share_for),
+        open_browser=browser,
+    )
+    serve_workspace(workspace, settings)

@@ -88,15 +88,33 @@ def export(
         say(remark)
 
 
-def check(workspace: WorkspacePath) -> None:
-    """Check the database, its log chain and every image file.
+def check(
+    workspace: WorkspacePath,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Delete the leftovers that nothing refers to.")
+    ] = False,
+) -> None:
+    """Check the database, its triggers and log chain, every image file, and look for leftovers.
 
     Example: launch.py check ./ward
     """
-    with opened(workspace) as (_, store), progress_bar("Check") as report:
+    from audit_app.clock import clock_problem
+    from audit_app.orphans import find_orphans, remove_orphans
+
+    with opened(workspace) as (at, store), progress_bar("Check") as report:
         problems = store.check(progress=report)
+        orphans = find_orphans(at, store)
+        clock = clock_problem(store)
     for problem in problems:
         say(problem)
+    for orphan in orphans:
+        say(f"orphan: {orphan.path}: {orphan.reason}")
+    if orphans and clean:
+        say(f"Deleted {len(orphans)} orphans, {remove_orphans(orphans):,} bytes.")
+    elif orphans:
+        say("Orphans harm nothing; --clean deletes them.")
+    if clock:
+        say(clock)
     if problems:
         raise typer.Exit(1)
     say("Everything is as it was written.")

@@ -16,8 +16,8 @@ from audit_app.comparison.maps import (
     wanted_map,
 )
 from audit_app.comparison.panes import Scene, describe_score
-from audit_app.evaluation import score_region_map
 from audit_app.map_cache import CachedMaps
+from audit_app.region_scores import score_region_map
 from audit_app.viewer.state import region_value
 from model_store.saliency import find_method
 

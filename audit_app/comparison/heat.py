@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.records import ImageRecord
-from audit_app.evaluation import crop_to_picture
+from audit_app.region_scores import crop_to_picture
 from model_store.preprocessing import FrameGeometry
 
 THRESHOLD: Final = 0.5

@@ -18,10 +18,10 @@ from audit_app.comparison.maps import (
     modes_of,
 )
 from audit_app.comparison.selection import Selection
-from audit_app.evaluation import score_region_map
 from audit_app.explanations import Wanted
 from audit_app.map_cache import CachedMaps
 from audit_app.metrics.localisation import MapScore
+from audit_app.region_scores import score_region_map
 from audit_app.services import Services
 from model_store.saliency import find_method
 

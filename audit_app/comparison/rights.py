@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from annotations.cases import FIRST
 from annotations.errors import ReadingLocked
 from annotations.findings import NO_FINDING
-from annotations.records import CommittedReading
+from annotations.records import CommittedReading, Reading
+from audit_app import study
 from audit_app.errors import AuditError
 from audit_app.services import Services
 from audit_app.session import Visitor
+
+MOST_DRAFTS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ def readable_cases(services: Services, visitor: Visitor) -> list[Case]:
     """
     readers = [visitor.name] if visitor.role == "reader" else None
     readings = services.store.readings.committed(latest=True, blinded_only=False, readers=readers)
+    readings += _open_drafts(services, visitor)
     names = services.store.images.names()
     return [
         Case(
@@ -41,9 +47,36 @@ def readable_cases(services: Services, visitor: Visitor) -> list[Case]:
     ]
 
 
+def _open_drafts(services: Services, visitor: Visitor) -> list[CommittedReading]:
+    """The visitor's own drafts, where the protocol shows their maps before the commit."""
+    if not study.maps_open(services):
+        return []
+    rows = services.store.images.worklist(visitor.name, status="draft", limit=MOST_DRAFTS).rows
+    drafts = [services.store.readings.get(row.image_id, visitor.name) for row in rows]
+    return [draft_as_read(one) for one in drafts if one.occasion == FIRST and not one.commits]
+
+
+def draft_as_read(draft: Reading) -> CommittedReading:
+    """A draft in the form of a committed reading, with the commit number 0: it is none."""
+    return CommittedReading(
+        reading_id=draft.reading_id,
+        image_id=draft.image_id,
+        reader=draft.reader,
+        reader_kind="person",
+        commit_number=0,
+        committed_at=draft.updated_at or "",
+        blinded=False,
+        imported=False,
+        no_finding=draft.no_finding,
+        regions=draft.regions,
+        content_sha256="",
+    )
+
+
 def describe_reading(reading: CommittedReading) -> str:
     """What was marked, and by whom."""
-    return f"{', '.join(marked_findings(reading)) or NO_FINDING} ({reading.reader})"
+    draft = "" if reading.commit_number else ", draft"
+    return f"{', '.join(marked_findings(reading)) or NO_FINDING} ({reading.reader}{draft})"
 
 
 def marked_findings(reading: CommittedReading) -> tuple[str, ...]:
@@ -66,7 +99,15 @@ def open_reading(
         latest=True, blinded_only=False, readers=[reader], image_ids=[image_id]
     ):
         note_reveal(services, visitor, image_id)
+        services.store.trail.note_view(visitor.name, image_id, f"reading of {reader}")
+        if reader != visitor.name:
+            services.store.readings.note_seen_reading(image_id, visitor.name)
         return one
+    if reader == visitor.name and study.maps_open(services):
+        draft = services.store.readings.get(image_id, visitor.name)
+        if draft.reading_id:
+            note_reveal(services, visitor, image_id)
+            return draft_as_read(draft)
     raise ReadingLocked("this reading is not committed yet; commit it, then compare")
 
 
@@ -74,12 +115,15 @@ def note_reveal(services: Services, visitor: Visitor, image_id: str) -> None:
     """Keep that the visitor sees maps of this image now.
 
     Raises:
-        ReadingLocked: If the visitor has begun to read this image and has not committed yet.
+        ReadingLocked: If the visitor has begun to read this image and has not committed yet, or
+            the protocol keeps maps from readers.
     """
+    study.check_maps(services, visitor, image_id)
     own = services.store.readings.get(image_id, visitor.name)
-    if own.commits:
+    is_open = study.maps_open(services)
+    if own.commits or (is_open and own.reading_id):
         if own.revealed_at is None:
-            services.store.readings.reveal(image_id, visitor.name)
+            services.store.readings.reveal(image_id, visitor.name, maps_open=is_open)
     elif own.status == "draft":
         raise ReadingLocked("commit your own reading of this image first; its maps are locked")
     else:

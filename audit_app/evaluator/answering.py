@@ -28,6 +28,8 @@ FIRST_MODES: Final = {"zs": "zero-shot scores", "cls": "own outputs"}
 TRAIN_PROBE: Final = "train the probe"
 TRAIN_TOWER: Final = "fine-tune"
 SCORE_TOWER: Final = "scores of the fine-tune"
+FLATTEN: Final = "map of the embeddings"
+FIFTEEN: Final = "maps of the 15"
 MEASURE: Final = "metrics"
 WRITE: Final = "report"
 
@@ -45,7 +47,7 @@ def stage_names(modes: tuple[str, ...]) -> tuple[str, ...]:
         names.append(TRAIN_PROBE)
     if "ft" in modes:
         names += [TRAIN_TOWER, SCORE_TOWER]
-    return (*names, MEASURE, WRITE)
+    return (*names, FLATTEN, FIFTEEN, MEASURE, WRITE)
 
 
 def start_answering(

@@ -36,7 +36,7 @@ from model_store.training import TrainingSet, TrainingSettings, find_preset
 
 if TYPE_CHECKING:
     from model_store.loading import LoadedModel
-    from model_store.runtime import ModelRuntime
+    from model_store.runtime import Explanation, ModelRuntime
 
 Embeddings = NDArray[np.float32]
 Frames = NDArray[np.uint8]
@@ -110,6 +110,30 @@ class EvaluatedModel:
         from model_store.encoder import ImageEncoder
 
         return ImageEncoder(tuned_model(self.loaded, head), self.encoder().precision)
+
+    def explain(
+        self,
+        mode: str,
+        method: str,
+        pictures: Sequence[NDArray[np.uint8]],
+        findings: Sequence[str],
+        head: Path | None,
+    ) -> list[Explanation]:
+        """Maps of these findings on display pictures (H, W).
+
+        Args:
+            mode: Which.
+            method: A key of ``SALIENCY_METHODS``.
+            pictures: Asked together.
+            findings: In this order.
+            head: Of lp and ft; None for a mode without one.
+
+        Raises:
+            ModelError: If the mode gives no map.
+        """
+        if head is None:
+            return self._runtime.explain_batch(self.name, mode, method, pictures, findings)
+        return self._runtime.explain_head(self.name, mode, method, pictures, findings, head)
 
     def sample_frames(self, plan: EvaluationPlan) -> Frames:
         """The first test pictures on the model's grid; read once."""

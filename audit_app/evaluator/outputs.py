@@ -152,7 +152,7 @@ def table_values(done: Evaluated) -> dict[str, object]:
         "training": _by_name(
             {key: dict(one.training) for key, one in done.answers.items() if one.training}
         ),
-        "embeddings": {mode: _array_name(mode) for _, mode in done.answers},
+        "embeddings": {mode: tower_of(mode) for _, mode in done.answers},
     }
 
 
@@ -245,14 +245,15 @@ def _write_embeddings(path: Path, done: Evaluated) -> None:
     """Test embeddings by mode; modes that share a tower share one array."""
     arrays: dict[str, NDArray[np.float32]] = {}
     for (_, mode), answers in done.answers.items():
-        arrays.setdefault(_array_name(mode), answers.embeddings)
+        arrays.setdefault(tower_of(mode), answers.embeddings)
     plan = done.plan
     ids = np.array([plan.images[row].image_id for row in plan.rows("test")])
     with replacing(path) as file:
         np.savez(file, image_ids=ids, **arrays)  # type: ignore[arg-type] # the stub takes **arrays for its own flag
 
 
-def _array_name(mode: str) -> str:
+def tower_of(mode: str) -> str:
+    """Which image tower a mode's embeddings come from; names the arrays of the files."""
     return "ft" if mode == "ft" else "frozen"
 
 

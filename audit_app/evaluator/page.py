@@ -15,6 +15,7 @@ from audit_app.evaluator.published import SOURCE as PUBLISHED_SOURCE
 from audit_app.evaluator.stages import disk_errors, replacing
 from audit_app.metrics.bootstrap import MIN_CLUSTERS, TOO_FEW
 from audit_app.metrics.classification_intervals import RATES
+from audit_app.reports.html_parts import best_and_worst, document, figure, mark, number, table
 
 MODE_WORDS: Final = {
     "zs": "zero-shot",
@@ -27,67 +28,37 @@ PRESET_WORDS: Final = {
     "study": "Study preset: as in the published table",
     "recommended": "Recommended preset",
 }
+# The page leaves out what stands between these: there the figure follows the visitor's rights.
+FIFTEEN_MARK: Final = "<!-- the 15 -->"
 DIGITS: Final = {"inter": 3, "intra": 3, "minutes": 2, "coverage_error": 2}
-STYLE: Final = """
-body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:76em;padding:0 1em;color:#1b1b1b}
-table{border-collapse:collapse;margin:.6em 0 1.4em}th,td{padding:.25em .7em;text-align:right}
-th{border-bottom:1px solid #888;font-weight:600}td:first-child,th:first-child{text-align:left}
-caption{text-align:left;font-weight:600;padding:.3em 0}tr.null td{color:#777;background:#f1f1f1}
-tr.published td{color:#444;border-top:1px dashed #aaa;font-style:italic}
-td.best{color:#0b4fb3;font-weight:700}td.worst{color:#b3150b;font-weight:700}
-.warn{background:#fff3cd;padding:.5em .8em}svg text{font:11px system-ui,sans-serif;fill:#333}
-figure{display:inline-block;margin:.5em 1.4em .5em 0;vertical-align:top}.small{color:#555}
-"""
 
 
-def write_page(path: Path, done: Evaluated) -> None:
+def write_page(path: Path, done: Evaluated, fifteen: str = "") -> None:
     """Write the report.
+
+    Args:
+        path: Of the file.
+        done: What it says.
+        fifteen: The figure of the 15 as HTML; "" leaves it out.
 
     Raises:
         AuditError: If the disk is full.
     """
     with disk_errors(path.parent), replacing(path) as file:
-        file.write(page_of(done).encode())
+        file.write(page_of(done, fifteen).encode())
 
 
-def page_of(done: Evaluated) -> str:
-    """The report as HTML."""
+def page_of(done: Evaluated, fifteen: str = "") -> str:
+    """The report as HTML; see ``write_page``."""
     parts = [
         *_heading(done),
         *(part for preset in done.plan.choices.presets for part in _preset(done, preset)),
         *_distance_check(done),
         *_figures(done),
+        f"{FIFTEEN_MARK}{fifteen}{FIFTEEN_MARK}" if fifteen else "",
         *_details(done),
     ]
-    title = escape(f"Three modes of {done.plan.choices.model}")
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
-
-
-def number(value: object, digits: int = 3) -> str:
-    """The number with so many digits; n/a where nothing is defined."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "n/a"
-    return f"{value:.{digits}f}"
-
-
-def best_and_worst(
-    rows: Sequence[Row], column: str, *, more_is_better: bool
-) -> tuple[set[int], set[int]]:
-    """Which rows hold the best and which the worst value; none where there is no difference."""
-    values = {
-        place: float(value)
-        for place, row in enumerate(rows)
-        if isinstance(value := row.get(column), int | float)
-    }
-    low, high = (chosen(values.values(), default=0.0) for chosen in (min, max))
-    if low == high:
-        return set(), set()
-    lowest = {place for place, value in values.items() if value == low}
-    highest = {place for place, value in values.items() if value == high}
-    return (highest, lowest) if more_is_better else (lowest, highest)
+    return document(f"Three modes of {done.plan.choices.model}", parts)
 
 
 def _heading(done: Evaluated) -> Iterator[str]:
@@ -129,7 +100,7 @@ def _main_table(done: Evaluated, preset: str, rows: Sequence[Row]) -> str:
         for column, (_, better) in COLUMNS.items()
     }
     lines = [
-        _line(row, {column: _mark(place, marks[column]) for column in COLUMNS}, "")
+        _line(row, {column: mark(place, marks[column]) for column in COLUMNS}, "")
         for place, row in enumerate(rows)
     ]
     nulls = [row for row in done.nulls if row["preset"] == preset]
@@ -142,11 +113,6 @@ def _main_table(done: Evaluated, preset: str, rows: Sequence[Row]) -> str:
         "over random scores and shuffled labels. Published: "
         f"{escape(PUBLISHED_SOURCE)}; another set of labels, never mixed into our numbers.</p>"
     )
-
-
-def _mark(place: int, best_and_worst: tuple[set[int], set[int]]) -> str:
-    best, worst = best_and_worst
-    return "best" if place in best else "worst" if place in worst else ""
 
 
 def _line(row: Row, marks: Mapping[str, str], kind: str) -> str:
@@ -181,7 +147,7 @@ def _beside(rows: Sequence[Row]) -> str:
     ]
     n_patients = int(str(rows[0]["n_patients"]))
     few = f": {n_patients} test patients, {TOO_FEW}" if n_patients < MIN_CLUSTERS else ""
-    return _table(head, body, f"Beside the table{few}")
+    return table(head, body, f"Beside the table{few}")
 
 
 def _interval(row: Row, name: str) -> str:
@@ -209,20 +175,11 @@ def _finding_tables(measured: Mapping[str, Measured]) -> Iterator[str]:
                 for row in rows
             ]
             head = (title.capitalize(), "Support", "Predicted", *rates, "")
-            table = _table(head, body, "")
+            cells = table(head, body)
             yield (
                 f"<details><summary>{escape(MODE_WORDS[mode])} by {title}, with 95 % intervals "
-                f"over patients</summary>{table}</details>"
+                f"over patients</summary>{cells}</details>"
             )
-
-
-def _table(head: Sequence[str], body: Sequence[Sequence[str]], caption: str) -> str:
-    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in body
-    )
-    said = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{said}<tr>{titles}</tr>{lines}</table>"
 
 
 def _distance_check(done: Evaluated) -> Iterator[str]:
@@ -243,23 +200,38 @@ def _figures(done: Evaluated) -> Iterator[str]:
         (str(row["finding"]), [int(str(row[part])) for part in ("train", "validation", "test")])
         for row in done.plan.distribution()
     ]
-    yield _figure(bar_figure(distribution, ("train", "validation", "test")), "Labels")
+    parts = ("train", "validation", "test")
+    yield figure(bar_figure(distribution, parts), "Pictures with each finding")
+    yield _distribution_table(done)
     shown: list[list[Curve]] = []
     for (preset, mode), answers in done.answers.items():
         curves = _loss_curves(answers.training)
         if curves and curves not in shown:  # both presets share one fine-tune
             shown.append(curves)
             title = f"Loss, {MODE_WORDS[mode]} ({preset})"
-            yield _figure(line_figure(curves, Axes("epoch", "loss", whole_x=True)), title)
+            yield figure(line_figure(curves, Axes("epoch", "loss", whole_x=True)), title)
     for preset in done.plan.choices.presets:
         measured = {m: one for (name, m), one in done.measured.items() if name == preset}
         counts = {MODE_WORDS[mode]: one.histogram for mode, one in measured.items()}
         axes = Axes("predicted findings per picture", "pictures")
-        yield _figure(histogram_figure(counts, axes), f"Predictions per picture ({preset})")
+        yield figure(histogram_figure(counts, axes), f"Predictions per picture ({preset})")
         calibrated = _reliability(measured)
         if calibrated:
             axes = Axes("predicted probability", "observed", (0, 1), (0, 1))
-            yield _figure(line_figure(calibrated, axes), f"Reliability ({preset})")
+            yield figure(line_figure(calibrated, axes), f"Reliability ({preset})")
+
+
+def _distribution_table(done: Evaluated) -> str:
+    """How many pictures of each part have each finding, as numbers."""
+    rows = [
+        tuple(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values())
+        for row in done.plan.distribution()
+    ]
+    counted = table(("Finding", "Train", "Validation", "Test", "All"), rows)
+    return (
+        "<details><summary>Pictures with each finding, as numbers; labels: "
+        f"{escape(done.plan.label_source)}</summary>{counted}</details>"
+    )
 
 
 def _loss_curves(training: Mapping[str, object]) -> list[Curve]:
@@ -281,10 +253,6 @@ def _reliability(measured: Mapping[str, Measured]) -> list[Curve]:
             points = [(each["mean_probability"], each["observed"]) for each in filled]
             curves.append(Curve(MODE_WORDS[mode], points))
     return [*curves, Curve("ideal", [(0, 0), (1, 1)], is_dashed=True)] if curves else []
-
-
-def _figure(svg: str, title: str) -> str:
-    return f"<figure><figcaption>{escape(title)}</figcaption>{svg}</figure>"
 
 
 def _details(done: Evaluated) -> Iterator[str]:

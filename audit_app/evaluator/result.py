@@ -21,6 +21,9 @@ PER_FINDING: Final = "per_finding.csv"
 PER_DOMAIN: Final = "per_domain.csv"
 PREDICTIONS: Final = "predictions.csv"
 EMBEDDINGS: Final = "embeddings.npz"
+LAYOUT: Final = "explorer.npz"
+MAPS_OF_15: Final = "maps_of_15.npz"
+FIGURE_OF_15: Final = "figure_15.png"
 REPORT: Final = "report.html"
 PROVENANCE: Final = "provenance.json"
 FILES: Final = (
@@ -30,6 +33,9 @@ FILES: Final = (
     PER_DOMAIN,
     PREDICTIONS,
     EMBEDDINGS,
+    LAYOUT,
+    MAPS_OF_15,
+    FIGURE_OF_15,
     REPORT,
     PROVENANCE,
 )

@@ -12,16 +12,34 @@ from typing import TYPE_CHECKING, Final
 from annotations.store import Store
 from annotations.workspace import Workspace
 from audit_app.errors import AuditError
-from audit_app.evaluator.answering import MEASURE, WRITE, Answering, stage_names, start_answering
+from audit_app.evaluator.answering import (
+    FLATTEN,
+    MEASURE,
+    WRITE,
+    Answering,
+    stage_names,
+    start_answering,
+)
 from audit_app.evaluator.choices import EvaluationChoices
+from audit_app.evaluator.explain_fifteen import explain_fifteen, write_figure
+from audit_app.evaluator.explorer import layout_key, layout_stage, write_layout
+from audit_app.evaluator.fifteen import read_fifteen, write_fifteen
 from audit_app.evaluator.measures import Measured, Reference, Row, distance_difference, measure
 from audit_app.evaluator.modelling import EvaluatedModel
 from audit_app.evaluator.nulls import NullRange, null_of_scores, null_of_separation
-from audit_app.evaluator.outputs import Evaluated, write_provenance, write_tables
+from audit_app.evaluator.outputs import Evaluated, tower_of, write_provenance, write_tables
 from audit_app.evaluator.page import write_page
 from audit_app.evaluator.plan import EvaluationPlan, plan_evaluation
 from audit_app.evaluator.progress import Watch, Watcher
-from audit_app.evaluator.result import REPORT, EvaluationResult, load_result
+from audit_app.evaluator.result import (
+    FIGURE_OF_15,
+    LAYOUT,
+    MAPS_OF_15,
+    REPORT,
+    EvaluationResult,
+    load_result,
+)
+from audit_app.evaluator.stages import Stage
 from audit_app.models import head_file, load_entry
 from audit_app.reports.agreement import prepare_folder
 from model_store.entries import ModelEntry
@@ -68,10 +86,16 @@ def run_evaluation(
     watch = Watch(watcher or Watcher(), stage_names(choices.modes))
     answering = start_answering(workspace, model, plan, watch)
     answering.answer_all(choices.modes, choices.presets)
+    flat = flatten(answering)
+    looked = explain_fifteen(answering)
     done = conclude(workspace, entry, answering)
     answering.watch.begin(WRITE)
     write_tables(out, done)
-    write_page(out / REPORT, done)
+    test_ids = [done.plan.images[row].image_id for row in done.plan.rows("test")]
+    write_layout(out / LAYOUT, test_ids, flat)
+    write_fifteen(out / MAPS_OF_15, looked)
+    shown = write_figure(out / FIGURE_OF_15, store, read_fifteen(out / MAPS_OF_15))
+    write_page(out / REPORT, done, shown)
     installed = install_heads(workspace, choices, answering.heads)
     write_provenance(out, replace(done, installed=tuple(installed)))
     return load_result(out)
@@ -106,6 +130,17 @@ def check_outputs(entry: ModelEntry, plan: EvaluationPlan) -> None:
             f"model '{entry.name}' has no own output for {', '.join(lacking)}; evaluate it with "
             "--modes lp,ft, or with labels of its own outputs"
         )
+
+
+def flatten(answering: Answering) -> Stage:
+    """The test embeddings of all towers in two dimensions."""
+    answering.watch.begin(FLATTEN)
+    towers = {tower_of(mode): one.embeddings for (_, mode), one in answering.answers.items()}
+    seed = answering.plan.choices.seed
+    name = f"layout-{layout_key(towers)}"
+    stage = answering.stages.do(name, lambda: layout_stage(towers, seed))
+    answering.watch.check()
+    return stage
 
 
 def conclude(workspace: Workspace, entry: ModelEntry, answering: Answering) -> Evaluated:

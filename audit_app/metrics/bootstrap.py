@@ -141,7 +141,7 @@ def paired_cluster_bootstrap(
     drawn = _drawn(rows, grouped, statistic, (replicates, seed))
     drawn -= _drawn(others, grouped, statistic, (replicates, seed))
     interval = percentile_interval(estimate, drawn, grouped.n_clusters, seed)
-    p_value = None if interval.low is None else _two_sided_p(drawn[~np.isnan(drawn)])
+    p_value = None if interval.low is None else two_sided_p(drawn[~np.isnan(drawn)])
     return PairedDifference(interval, p_value)
 
 
@@ -219,6 +219,11 @@ def _means(rows: FloatArray, clusters: Clusters, draws: NDArray[np.int64]) -> Fl
     return means
 
 
-def _two_sided_p(drawn: FloatArray) -> float:
+def two_sided_p(drawn: FloatArray) -> float:
+    """The p-value that belongs to the interval of replicates of a difference.
+
+    Args:
+        drawn: Shape (replicates,), without NaN.
+    """
     n_low, n_high = int(np.count_nonzero(drawn <= 0)), int(np.count_nonzero(drawn >= 0))
     return min(1.0, 2 * (1 + min(n_low, n_high)) / (1 + len(drawn)))

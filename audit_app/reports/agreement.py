@@ -1,9 +1,10 @@
-"""The files of an audit: agreement.csv, summary.csv and provenance.json."""
+"""The files of an audit: its tables, its report and provenance.json."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shlex
 import tempfile
@@ -17,21 +18,21 @@ from typing import Final
 
 from annotations.records import AuditRun
 from annotations.workspace import WorkspaceSettings
-from audit_app.audit_plan import AuditChoices, AuditPlan
+from audit_app.audit_plan import CONTROLS, THREE_MODES, AuditChoices, AuditPlan
+from audit_app.audit_result import FORMAT, PROVENANCE_FILE, TABLES, AuditResult, summary_of
 from audit_app.errors import AuditError
-from audit_app.evaluation import AGREEMENT_COLUMNS, STATUSES, Row
+from audit_app.evaluation import STATUSES, Row
 from audit_app.metrics.bootstrap import LEVEL, MIN_CLUSTERS
 from audit_app.metrics.overlap import CURVE_THRESHOLDS, OTSU_BINS
 from audit_app.metrics.pointing import TOLERANCE_EDGE, TOLERANCE_PIXELS
+from audit_app.region_scores import GRIDS
+from audit_app.reports.checklists import checklists
 from audit_app.reports.csv_files import write_csv
-from audit_app.reports.summary import SUMMARY_COLUMNS, summarise
 
-AGREEMENT_FILE: Final = "agreement.csv"
-SUMMARY_FILE: Final = "summary.csv"
-PROVENANCE_FILE: Final = "provenance.json"
-FORMAT: Final = "saliency-audit-agreement-1"
+AGREEMENT_FILE: Final = TABLES["rows"][0]
+SUMMARY_FILE: Final = TABLES["summary"][0]
 LOCAL_PREFIX: Final = "local-dir:"
-PACKAGES: Final = ("numpy", "scikit-image")
+PACKAGES: Final = ("numpy", "scipy", "scikit-image", "torch", "open_clip_torch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,46 +44,51 @@ class AuditFacts:
         choices: Of the run.
         plan: What the choices made of the readings.
         workspace: Name and kind of the workspace.
-        entry: The model's entry.
-        made_by: By "mode method", what the model said about how its maps were made.
+        entries: By model, its entry.
+        modes: By model, the modes that were audited.
+        made_by: By "model mode method", what the model said about how its maps were made.
+        elapsed_s: How long this process worked on it; a resumed run took longer.
     """
 
     run: AuditRun
     choices: AuditChoices
     plan: AuditPlan
     workspace: WorkspaceSettings
-    entry: Mapping[str, object]
+    entries: Mapping[str, Mapping[str, object]]
+    modes: Mapping[str, Sequence[str]]
     made_by: Mapping[str, object]
+    elapsed_s: float
 
 
-def write_audit(out: Path, rows: Sequence[Row], facts: AuditFacts) -> dict[str, object]:
-    """Write the three files into ``out``; the summary that the run keeps.
+def write_audit(out: Path, tables: Mapping[str, list[Row]], facts: AuditFacts) -> dict[str, object]:
+    """Write all files into ``out``; the summary that the run keeps.
 
     Args:
         out: Exists; files of the same names are replaced, each as a whole.
-        rows: All agreement rows of the run, complete.
+        tables: By the keys of ``TABLES``, complete.
         facts: Of the run.
 
     Returns:
-        JSON types: ``summary`` (the lines of summary.csv), ``counts`` by status, ``warnings`` and
+        JSON types: every table but agreement and controls, ``counts`` by status, ``warnings`` and
         the files' names.
     """
-    lines = summarise(rows, replicates=facts.choices.replicates, seed=facts.choices.seed)
-    write_csv(out / AGREEMENT_FILE, AGREEMENT_COLUMNS, rows)
-    write_csv(out / SUMMARY_FILE, SUMMARY_COLUMNS, lines)
-    provenance = describe_audit(rows, facts)
-    provenance["files"] = {
-        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
-        for name in (AGREEMENT_FILE, SUMMARY_FILE)
-    }
-    text = json.dumps(provenance, indent=2, ensure_ascii=False, default=str)
-    (out / PROVENANCE_FILE).write_text(f"{text}\n", encoding="utf-8")
-    return {
-        "summary": lines,
-        "counts": provenance["counts"],
-        "warnings": provenance["warnings"],
-        "files": [AGREEMENT_FILE, SUMMARY_FILE, PROVENANCE_FILE],
-    }
+    provenance = describe_audit(tables["rows"], facts)
+    provenance["checklists"] = checklists(provenance)
+    result = AuditResult(provenance=provenance, **tables)
+    names = [file for file, _ in TABLES.values()]
+    for name, (file, columns) in TABLES.items():
+        write_csv(out / file, columns, result.table(name))
+    if facts.choices.report:
+        # Drawing takes a second to load, and the first page needs none of it.
+        from audit_app.reports.audit_report import write_report
+
+        names += write_report(out, result)
+    hashes = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names}
+    text = json.dumps({**provenance, "files": hashes}, indent=2, ensure_ascii=False, default=str)
+    part = out / f"{PROVENANCE_FILE}.part"
+    part.write_text(f"{text}\n", encoding="utf-8")
+    part.replace(out / PROVENANCE_FILE)
+    return {**summary_of(result), "files": [*names, PROVENANCE_FILE]}
 
 
 def prepare_folder(out: Path) -> None:
@@ -103,45 +109,84 @@ def prepare_folder(out: Path) -> None:
 
 def describe_audit(rows: Sequence[Row], facts: AuditFacts) -> dict[str, object]:
     """Everything that decided the numbers, and how many rows of which status came out."""
+    choices, plan = facts.choices, facts.plan
     return {
         "format": FORMAT,
         "run_id": facts.run.run_id,
         "started": facts.run.created_at,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command_of(facts.choices),
+        "elapsed_s": round(facts.elapsed_s, 3),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "command": command_of(choices),
         "workspace": facts.workspace.name,
         "synthetic": facts.workspace.synthetic,
-        "choices": facts.choices.described(),
-        "findings": list(facts.plan.findings),
-        "model_entry": without_folders(facts.entry),
-        "maps": without_folders(facts.made_by),
-        "definitions": _definitions(rows, facts.choices),
-        "seeds": {"bootstrap": facts.choices.seed},
-        "counts": _counts(rows, facts.plan),
-        "hashes": {
-            name: _values_by_mode(rows, name) for name in ("weights_sha256", "config_sha256")
+        "choices": choices.described(),
+        "left_out": left_out(choices),
+        "findings": list(plan.findings),
+        "models": {
+            model: {
+                "entry": without_folders(facts.entries[model]),
+                "modes": list(facts.modes[model]),
+                "skipped_modes": [one for one in choices.modes if one not in facts.modes[model]],
+            }
+            for model in choices.models
         },
+        "maps": without_folders(facts.made_by),
+        "prompts": _prompts(facts.made_by),
+        "definitions": _definitions(rows, choices),
+        "grid": choices.grid,
+        "controls": {name: CONTROLS[name] for name in choices.controls},
+        "reliance": choices.reliance,
+        "seeds": {"bootstrap": choices.seed, "controls": choices.seed, "reliance": choices.seed},
+        "counts": _counts(rows, plan),
+        "images": {one.image.image_id: one.image.sha256 for one in plan.images},
+        "readings": {
+            case.reading.reading_id: case.reading.content_sha256
+            for one in plan.images
+            for case in one.cases
+        },
+        "weights": _by_way(rows, "weights_sha256"),
+        "hashes": {name: _by_way(rows, name) for name in ("weights_sha256", "config_sha256")},
         "preprocessing": _distinct(rows, "preprocessing"),
-        "layers": _values_by_mode(rows, "layer"),
+        "layers": _by_way(rows, "layer"),
         "warnings": warnings_of(rows),
         "versions": _versions(rows),
     }
 
 
+def left_out(choices: AuditChoices) -> list[str]:
+    """What belongs to every audit and was ticked off in this one."""
+    missing = [f"control {name}" for name in CONTROLS if name not in choices.controls]
+    return missing + ([] if choices.reliance else ["reliance test"])
+
+
 def command_of(choices: AuditChoices) -> str:
     """The command line that does the same; the folders stand as words, not as paths."""
-    words = ["launch.py", "audit", "WORKSPACE", "--model", choices.model]
+    words = ["launch.py", "audit", "WORKSPACE", "--model", ",".join(choices.models)]
     words += ["--modes", ",".join(choices.modes), "--methods", ",".join(choices.methods)]
+    usual = AuditChoices(choices.model, THREE_MODES)
+    for option, name in (("--findings", "findings"), ("--readers", "readers")):
+        if getattr(choices, name) is not None:
+            words += [option, ",".join(getattr(choices, name))]
+    words += ["--latest"] if choices.latest else []
+    words += [] if choices.report else ["--no-report"]
+    if choices.controls != usual.controls:
+        words += ["--controls", ",".join(choices.controls) or "none"]
+    if choices.reliance != usual.reliance:
+        words += ["--reliance", choices.reliance or "none"]
+    for name in ("reference", "grid", "threshold", "replicates", "seed"):
+        if getattr(choices, name) != getattr(usual, name):
+            words += [f"--{name}", str(getattr(choices, name))]
     return shlex.join([*words, "--out", "DIR"])
 
 
 def warnings_of(rows: Sequence[Row]) -> list[str]:
     """Sentences about what a reader of the numbers must know first."""
     found = []
-    for mode, hashes in _values_by_mode(rows, "weights_sha256").items():
+    for way, hashes in _by_way(rows, "weights_sha256").items():
         if len(hashes) > 1:
             found.append(
-                f"the weights of mode {mode} changed while the audit ran ({', '.join(hashes)}); "
+                f"the weights of {way} changed while the audit ran ({', '.join(hashes)}); "
                 "its rows speak of different models: run the audit again"
             )
     n_invalid = sum(row["status"] == "invalid_input" for row in rows)
@@ -156,10 +201,7 @@ def warnings_of(rows: Sequence[Row]) -> list[str]:
 def _definitions(rows: Sequence[Row], choices: AuditChoices) -> dict[str, object]:
     """How the columns were computed, in words and numbers."""
     return {
-        "grid": (
-            "working grid: the model's input grid without padding, which is the field of view at "
-            "the model's resolution; observed and null on the same grid"
-        ),
+        "grid": GRIDS[choices.grid],
         "grid_sizes": _grids(rows),
         "threshold": choices.threshold,
         "iou_thresholds": list(CURVE_THRESHOLDS),
@@ -177,6 +219,21 @@ def _definitions(rows: Sequence[Row], choices: AuditChoices) -> dict[str, object
             f"{LEVEL:.0%}; none with fewer than {MIN_CLUSTERS} patients"
         ),
         "readings": "last commit" if choices.latest else "first blinded commit",
+        "reference": choices.reference,
+        "model_positive": "the study's rule: min-max over the scored findings of a picture > 0.5",
+        "controls": (
+            "randomcam: weights uniform in -1..1, seeded by picture and finding; random-weights: "
+            "the same architecture, all weights drawn anew, heads included; wrong-finding: the "
+            "map of another finding that no audited reading marks on the picture, drawn by the "
+            "picture's hash and the seed"
+        ),
+        "reliance": (
+            "score of the picture minus score with the reader's region filled in (drop_region), "
+            "and with an equally large place elsewhere filled in (drop_elsewhere), on the model's "
+            "input grid; elsewhere is drawn inside the estimated lung field (rule-based, its "
+            "convex hull) on nothing that a reading marks; the column reliance_note says where "
+            "that was not possible"
+        ),
     }
 
 
@@ -185,11 +242,13 @@ def _counts(rows: Sequence[Row], plan: AuditPlan) -> dict[str, object]:
     return {
         "rows": len(rows),
         "rows_by_status": {status: by_status[status] for status in STATUSES},
-        "images": len(plan.images),
-        "patients": len(plan.patients),
+        "images": sum(bool(one.cases) for one in plan.images),
+        "patients": sum(any(one.cases for one in patient) for patient in plan.patients),
         "readings": plan.n_readings,
         "readings_with_no_finding": plan.n_no_finding,
         "readings_of_other_findings": plan.n_other_findings,
+        "images_without_consensus": plan.n_single,
+        "readings_revised_after_reveal": sum(len(one.revisions) for one in plan.images),
     }
 
 
@@ -199,9 +258,22 @@ def _grids(rows: Sequence[Row]) -> list[list[object]]:
     return [list(size) for size in sizes if None not in size]
 
 
-def _values_by_mode(rows: Sequence[Row], name: str) -> dict[str, list[str]]:
-    modes = dict.fromkeys(str(row["mode"]) for row in rows)
-    return {mode: _distinct([row for row in rows if row["mode"] == mode], name) for mode in modes}
+def _by_way(rows: Sequence[Row], name: str) -> dict[str, list[str]]:
+    """The values of a column, by model and mode."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(f"{row['model']} {row['mode']}", []).append(row)
+    return {way: _distinct(group, name) for way, group in groups.items()}
+
+
+def _prompts(made_by: Mapping[str, object]) -> dict[str, object]:
+    """By model, mode and method, the texts that stood for the findings, where there were some."""
+    found: dict[str, object] = {}
+    for way, facts in made_by.items():
+        if isinstance(facts, Mapping) and facts.get("prompts"):
+            names = ("prompt_version", "prompts", "negative_prompts")
+            found[way] = {name: facts.get(name) for name in names}
+    return found
 
 
 def _distinct(rows: Sequence[Row], name: str) -> list[str]:

@@ -89,14 +89,15 @@ def ink_on(colour: tuple[int, int, int]) -> str:
 
 def chance_of(scored: list[SurveyCell]) -> tuple[float, float] | None:
     """The lowest and the highest chance of the cells; they differ where cells lost rows."""
-    values = [cell.macro["chance_hit"] for cell in scored]
+    values = [cell.overall["chance_hit"] for cell in scored]
     numbers = [value for value in values if isinstance(value, float)]
     return (min(numbers), max(numbers)) if numbers else None
 
 
 def _head(survey: Survey, scored: list[SurveyCell], top: float, look: Look) -> Iterator[str]:
     choices = survey.choices
-    title = f"Hit rate of {choices.model}, {choices.mode}: methods by layers"
+    over = f", {survey.headline}" if scored else ""
+    title = f"Hit rate of {choices.model}, {choices.mode}{over}: methods by layers"
     yield _text((12, 24), title, look.ink, size=16, weight=600)
     for step in range(SCALE_STEPS):
         red, green, blue = colour_of(step / (SCALE_STEPS - 1))
@@ -162,7 +163,7 @@ def _cell(
         return
     colour = colour_of(cell.hit / top)
     ink = ink_on(colour)
-    line = cell.macro
+    line = cell.overall
     n_empty = line["n_no_evidence"]
     middle = x + width / 2
     key = escape(f"{cell.method} {cell.layer}")
@@ -180,11 +181,11 @@ def _empty(cell: SurveyCell | None) -> tuple[str, str]:
         return "not finished", "not finished"
     if cell.status == "refused":
         return "no map", cell.reason
-    return "no row", str(cell.macro.get("note", "no scored row"))
+    return "no row", str(cell.overall.get("note", "no scored row"))
 
 
 def _describe(cell: SurveyCell, layer: LayerChoice) -> str:
-    line = cell.macro
+    line = cell.overall
     numbers = {
         "hit rate": line["hit"],
         "chance": line["chance_hit"],
@@ -197,7 +198,7 @@ def _describe(cell: SurveyCell, layer: LayerChoice) -> str:
 
 
 def _interval(cell: SurveyCell) -> str:
-    low, high = cell.macro["hit_low"], cell.macro["hit_high"]
+    low, high = cell.overall["hit_low"], cell.overall["hit_high"]
     if not isinstance(low, float) or not isinstance(high, float):
         return "no interval"
     return f"{low:.2f} to {high:.2f}"

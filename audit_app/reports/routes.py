@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Final
 
 from starlette.requests import Request
@@ -10,17 +11,20 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from annotations.errors import UnknownRecord
+from annotations.records import AuditRun
 from audit_app.audit_job import run_folder
-from audit_app.reports.agreement import AGREEMENT_FILE, PROVENANCE_FILE, SUMMARY_FILE
 from audit_app.services import Services
 from audit_app.session import AccessRefused, require, visitor_of_route
 
-FILES: Final = {
-    AGREEMENT_FILE: "text/csv; charset=utf-8",
-    SUMMARY_FILE: "text/csv; charset=utf-8",
-    PROVENANCE_FILE: "application/json",
+PATH: Final = "/audit/runs/{run_id}/{name:path}"
+MEDIA_TYPES: Final = {
+    ".csv": "text/csv; charset=utf-8",
+    ".json": "application/json",
+    ".html": "text/html; charset=utf-8",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
 }
-PATH: Final = "/audit/runs/{run_id}/{name}"
 
 
 def build_report_routes(services: Services) -> list[BaseRoute]:
@@ -41,14 +45,25 @@ def _download(services: Services) -> Callable[[Request], Response]:
         except UnknownRecord as error:
             return PlainTextResponse(str(error), status_code=404)
         name = request.path_params["name"]
-        if name not in FILES:
-            return PlainTextResponse(f"an audit has the files {', '.join(FILES)}", status_code=404)
+        files = files_of(run)
+        if name not in files:
+            known = ", ".join(files) or "none yet"
+            return PlainTextResponse(f"this audit has the files: {known}", status_code=404)
         path = run_folder(services.workspace, run.run_id) / name
         if not path.is_file():
             return PlainTextResponse(
                 "the files of this audit lie where its command line wrote them", status_code=404
             )
         services.store.log.add("download", visitor.name, run.run_id, {"file": name})
-        return FileResponse(path, media_type=FILES[name], filename=f"{run.run_id[:8]}-{name}")
+        shown = f"{run.run_id[:8]}-{path.name}"
+        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], filename=shown)
 
     return download
+
+
+def files_of(run: AuditRun) -> list[str]:
+    """The names of a finished run's files that the page can send."""
+    names = run.summary.get("files")
+    if not isinstance(names, list):
+        return []
+    return [str(name) for name in names if PurePosixPath(str(name)).suffix in MEDIA_TYPES]

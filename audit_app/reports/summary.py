@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, cast
 
 import numpy as np
 
 from audit_app.audit_plan import patient_of
 from audit_app.evaluation import SCORED, STATUSES, Row
-from audit_app.metrics.bootstrap import Interval, cluster_bootstrap
+from audit_app.metrics.bootstrap import Interval
 from audit_app.metrics.macro import macro_mean
+from audit_app.metrics.mean_draws import draw_means
 
 MACRO: Final = "macro over findings"
+POOLED: Final = "all regions"
 NO_SCORED_ROW: Final = "no scored row"
 HEADLINES: Final = ("hit", "iou", "energy_in_box")
 SIDE_COLUMNS: Final = ("chance_hit", "centre_hit", "prior_hit", "shift_null_iou")
@@ -33,6 +34,9 @@ SUMMARY_COLUMNS: Final = (
     *SIDE_COLUMNS,
     "lift",
     "corrected",
+    "human_hit",
+    "human_iou",
+    "human_pairs",
     "replicates",
     "seed",
     "note",
@@ -53,15 +57,36 @@ def summarise(rows: Sequence[Row], *, replicates: int, seed: int) -> list[Row]:
         replicates: Of each bootstrap.
         seed: Of each bootstrap: all lines are drawn anew from it.
     """
-    by_finding: dict[tuple[str, str, str], list[Row]] = {}
-    by_method: dict[tuple[str, str], list[Row]] = {}
+    by_finding: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
-        mode, method = str(row["mode"]), str(row["method"])
-        by_finding.setdefault((str(row["finding"]), mode, method), []).append(row)
-        by_method.setdefault((mode, method), []).append(row)
+        by_finding.setdefault((str(row["finding"]), *way_of(row)), []).append(row)
     draws = {"replicates": replicates, "seed": seed}
-    lines = [_line(name, group, draws) for (name, _, _), group in by_finding.items()]
-    return lines + [_line(MACRO, group, draws) for group in by_method.values()]
+    lines = [_line(name, group, draws) for (name, *_), group in by_finding.items()]
+    return lines + [_line(MACRO, group, draws) for group in by_way(rows).values()]
+
+
+def way_of(row: Row) -> tuple[str, str, str]:
+    """Model, mode and method of a row."""
+    return (str(row["model"]), str(row["mode"]), str(row["method"]))
+
+
+def by_way(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:
+    """The rows of each model, mode and method, in the order in which they first appear."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(way_of(row), []).append(row)
+    return groups
+
+
+def pool(rows: Sequence[Row], *, replicates: int, seed: int) -> Row:
+    """One line over all rows of one mode and method, each counting once, whatever its finding.
+
+    Its interval needs no row of every finding in a resample, so few readings have one too. The
+    arguments are those of ``summarise``.
+    """
+    as_one = [{**row, "finding": POOLED} for row in rows]
+    line = _line(POOLED, as_one, {"replicates": replicates, "seed": seed})
+    return line | {"n_findings": len({row["finding"] for row in rows if row["status"] in SCORED})}
 
 
 def _line(finding: str, group: Sequence[Row], draws: dict[str, int]) -> Row:
@@ -75,7 +100,7 @@ def _line(finding: str, group: Sequence[Row], draws: dict[str, int]) -> Row:
         "n_findings": len({row["finding"] for row in scored}),
         "n_rows": len(group),
         "n_scored": len(scored),
-        "n_patients": len({_patient(row) for row in scored}),
+        "n_patients": len({patient_of_row(row) for row in scored}),
         "note": NO_SCORED_ROW,
         **draws,
     }
@@ -84,35 +109,40 @@ def _line(finding: str, group: Sequence[Row], draws: dict[str, int]) -> Row:
 
 def _numbers(scored: Sequence[Row], draws: dict[str, int]) -> Row:
     numbers: Row = {name: _macro_mean(scored, name) for name in SIDE_COLUMNS}
-    for name in HEADLINES:
-        interval = _interval(scored, name, draws)
-        numbers |= {
-            name: interval.estimate,
-            f"{name}_low": interval.low,
-            f"{name}_high": interval.high,
-            "note": interval.note,
-        }
-    hit, chance = cast(float, numbers["hit"]), cast(float, numbers["chance_hit"])
-    numbers["lift"] = hit / chance
+    numbers |= headline_intervals(scored, draws, groups=[row["finding"] for row in scored])
+    return numbers | beyond_chance(numbers["hit"], numbers["chance_hit"])
+
+
+def headline_intervals(
+    scored: Sequence[Row], draws: Mapping[str, int], *, groups: Sequence[object] | None = None
+) -> Row:
+    """Hit, IoU and energy with their intervals, and why there is none.
+
+    Args:
+        scored: At least one row of status ok or no_evidence.
+        draws: ``replicates`` and ``seed``.
+        groups: One label per row, for the mean over groups; None: the mean over rows.
+    """
+    values = np.array([[cast(float, row[name]) for name in HEADLINES] for row in scored])
+    drawn = draw_means(values, [patient_of_row(row) for row in scored], groups=groups, **draws)
+    facts: Row = {}
+    for column, name in enumerate(HEADLINES):
+        facts |= bounds(name, drawn.interval(column)) | {"note": drawn.interval(column).note}
+    return facts
+
+
+def bounds(name: str, interval: Interval) -> Row:
+    """The cells of a number with its interval."""
+    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def beyond_chance(hit: object, chance: object) -> Row:
+    """Lift and corrected hit rate; None where chance hits everything, or nothing."""
+    if not isinstance(hit, float) or not isinstance(chance, float):
+        return {"lift": None, "corrected": None}
     # With boxes over the whole field of view everything hits and nothing can be corrected.
-    numbers["corrected"] = None if chance == 1 else (hit - chance) / (1 - chance)
-    return numbers
-
-
-def _interval(scored: Sequence[Row], name: str, draws: dict[str, int]) -> Interval:
-    values = np.array([cast(float, row[name]) for row in scored])
-    patients = [_patient(row) for row in scored]
-    replicates, seed = draws["replicates"], draws["seed"]
-    codes = _finding_codes(scored)
-    if not any(codes):
-        return cluster_bootstrap(values, patients, replicates=replicates, seed=seed)
-    return cluster_bootstrap(
-        np.column_stack([values, codes]),
-        patients,
-        statistic=partial(macro_mean, n_groups=max(codes) + 1),
-        replicates=replicates,
-        seed=seed,
-    )
+    corrected = None if chance == 1 else (hit - chance) / (1 - chance)
+    return {"lift": hit / chance if chance else None, "corrected": corrected}
 
 
 def _macro_mean(scored: Sequence[Row], name: str) -> float | None:
@@ -131,5 +161,6 @@ def _finding_codes(rows: Sequence[Row]) -> list[int]:
     return [number[row["finding"]] for row in rows]
 
 
-def _patient(row: Row) -> str:
+def patient_of_row(row: Row) -> str:
+    """The patient that a row belongs to."""
     return patient_of(str(row["patient_hash"]), str(row["image_id"]))

@@ -17,7 +17,7 @@ from audit_app.metrics.bootstrap import LEVEL, MIN_CLUSTERS
 from audit_app.reports.agreement import without_folders
 from audit_app.reports.csv_files import write_csv
 from audit_app.reports.heat_grid import PRINT, draw_heat_grid
-from audit_app.reports.summary import HEADLINES, MACRO
+from audit_app.reports.summary import HEADLINES, MACRO, POOLED
 from audit_app.survey_folder import PLAN_FILE, Survey, SurveyCell, title_of_method
 from audit_app.survey_plan import SurveyPlan
 from model_store.saliency import find_method
@@ -80,7 +80,7 @@ def write_survey(out: Path, survey: Survey) -> dict[str, Any]:
         "n_finished": len(survey.cells),
         "seconds": round(sum(cell.seconds for cell in survey.ordered), 3),
         "best": _best_facts(survey),
-        "cells": [row for row in rows if row["finding"] in (MACRO, None)],
+        "cells": [row for row in rows if row["finding"] in (MACRO, POOLED, None)],
         "made_by": _made_by(survey),
         "files": {
             name: hashlib.sha256((out / name).read_bytes()).hexdigest()
@@ -119,7 +119,10 @@ def describe_plan(plan: SurveyPlan, workspace: WorkspaceSettings) -> dict[str, A
             "readings_with_no_finding": audit.n_no_finding,
         },
         "definitions": {
-            "hit, iou, energy_in_box": f"macro over findings; IoU above {plan.choices.threshold:g}",
+            "hit, iou, energy_in_box": (
+                f"IoU above {plan.choices.threshold:g}; {MACRO}: mean over findings of the mean "
+                f"over their rows; {POOLED}: mean over all rows"
+            ),
             "chance_hit": "share of the field of view that the boxes cover: a random point's hit",
             "chance_iou": "mean IoU over all circular shifts of the boxes, the identity included",
             "chance_energy": "share of the field of view that the boxes cover: a flat map's energy",
@@ -144,7 +147,7 @@ def describe_survey(survey: Survey) -> list[str]:
     if best is None:
         return [f"{_progress(survey)}. No cell has a scored row."]
     lines = [f"{_progress(survey)}. {describe_best(survey, best)}"]
-    low, chance = best.macro["hit_low"], best.macro["chance_hit"]
+    low, chance = best.overall["hit_low"], best.overall["chance_hit"]
     if isinstance(low, float) and isinstance(chance, float) and low <= chance:
         lines.append("The best cell's interval holds chance: nothing here is better than luck.")
     control = survey.best_control
@@ -161,10 +164,11 @@ def describe_survey(survey: Survey) -> list[str]:
 
 def describe_best(survey: Survey, best: SurveyCell) -> str:
     """The best cell in a sentence, never without chance, interval and how it was chosen."""
-    line = best.macro
+    line = best.overall
     return (
         f"Best of them: {title_of_method(best.method)} at {survey.title_of(best.layer)}, hit rate "
-        f"{number(line['hit'])} {interval(line, 'hit')}, chance {number(line['chance_hit'])}; "
+        f"({survey.headline}) {number(line['hit'])} {interval(line, 'hit')}, chance "
+        f"{number(line['chance_hit'])}; "
         f"{line['n_scored']} rows of {line['n_patients']} patients ({CHOSEN}). The best of many "
         "is high by selection too: check it on other readings"
     ) + "."
@@ -216,7 +220,8 @@ def _best_facts(survey: Survey) -> dict[str, Any] | None:
         "method": best.method,
         "layer": best.layer,
         "label": CHOSEN,
-        **{name: best.macro[name] for name in (*ends, *names)},
+        "over": survey.headline,
+        **{name: best.overall[name] for name in (*ends, *names)},
     }
 
 

@@ -1,119 +1,103 @@
-"""The Audit tab: run over all committed readings, look at the table, open a case, take the CSV."""
+"""The Audit tab: choose and run one, watch it, read what it found, open a case, take the files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import gradio as gr
 
 from annotations.records import AuditRun, Job
-from audit_app.audit_job import describe_run, interval, number, run_folder, summary_lines
-from audit_app.comparison import MODES, Selection
+from audit_app.comparison import MODES
 from audit_app.errors import AuditError
 from audit_app.handlers import handler
-from audit_app.jobs import ACTIVE_STATUSES, describe_job, ensure_worker, submit_job
-from audit_app.models import load_entry, ready_modes
-from audit_app.reports.routes import FILES
+from audit_app.jobs import ensure_worker
 from audit_app.services import Services
 from audit_app.session import Visitor
+from audit_app.tabs.audit_form import (
+    KIND,
+    AuditForm,
+    AuditValues,
+    begin_audit,
+    build_form,
+    build_model_fields,
+    fill_form,
+    mode_choices,
+)
+from audit_app.tabs.audit_rows import ANY, selection_of_row, show_rows
+from audit_app.tabs.audit_view import (
+    AuditView,
+    build_view,
+    load_audit,
+    show_grid,
+    show_part,
+    show_run,
+)
+from audit_app.tabs.jobs import (
+    POLL_S,
+    PRIVATE,
+    is_active,
+    newest_job,
+    recent_jobs,
+    stop_newest,
+    watch_job,
+)
+from audit_app.tabs.read import event_data
 
-PRIVATE: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden"}
-POLL_S: Final = 0.7
-SHOWN_ROWS: Final = 500
-LOOKED_AT: Final = 50
-SUMMARY_HEADERS: Final = (
-    "Finding", "Mode", "Method", "Hit rate", "95 % interval", "Chance", "Lift", "IoU", "Energy",
-    "Rows", "Patients", "No evidence", "Not visible", "No reference",
-)  # fmt: skip
-ROW_HEADERS: Final = (
-    "No.", "Picture", "Reader", "Finding", "Mode", "Status", "Hit", "IoU", "Energy", "Chance",
-    "Distance",
-)  # fmt: skip
-NO_RUN: Final = (
-    "**No audit yet.** Choose a model and run one: every committed reading is compared with the "
-    "model's maps."
-)
-LINKS: Final = (
-    '<p class="downloads">{{#each value.links}}'
-    '<a href="{{href}}" download>Download {{name}}</a>{{/each}}</p>'
-)
+__all__ = ["AuditTab", "build_audit_tab", "fill_audit", "selection_of_row"]
 
 
 @dataclass(frozen=True, slots=True)
 class AuditTab:
     """The components of the tab."""
 
-    model: gr.Dropdown
-    modes: gr.CheckboxGroup
+    form: AuditForm
     status: gr.Markdown
     timer: gr.Timer
     run: gr.Dropdown
-    headline: gr.Markdown
-    links: gr.HTML
-    summary: gr.Dataframe
-    rows: gr.Dataframe
+    view: AuditView
 
     @property
-    def shown(self) -> list[gr.components.Component]:
-        """What a run changes; in the order of ``show_run``."""
-        return [self.headline, self.links, self.summary, self.rows]
+    def case_tables(self) -> list[gr.Dataframe]:
+        """Tables of which a clicked row opens its case."""
+        return [self.view.rows, self.view.worst]
 
     @property
     def filled(self) -> list[gr.components.Component]:
         """In the order of ``fill_audit``."""
-        return [self.model, self.modes, self.status, self.timer, self.run, *self.shown]
+        return [*self.form.filled, self.status, self.timer, self.run, *self.view.shown]
+
+
+@dataclass(frozen=True, slots=True)
+class _Buttons:
+    start: gr.Button
+    cancel: gr.Button
+    resume: gr.Button
 
 
 def build_audit_tab(services: Services) -> AuditTab:
     """The tab's components and events; filled when it is opened."""
     with gr.Row(elem_classes="choices"):
-        model = gr.Dropdown([], label="Model", elem_id="audit-model", min_width=180)
-        modes = gr.CheckboxGroup(
-            [(words, mode) for mode, words in MODES.items()],
-            label="Modes",
-            scale=3,
-            min_width=420,
-            elem_id="audit-modes",
+        model, modes = build_model_fields()
+        buttons = _Buttons(
+            gr.Button(
+                "Run audit", variant="primary", elem_id="audit-start", scale=0, min_width=120
+            ),
+            gr.Button("Cancel", elem_id="audit-cancel", scale=0, min_width=90),
+            gr.Button("Resume", elem_id="audit-resume", scale=0, min_width=90),
         )
-        start = gr.Button(
-            "Run audit", variant="primary", elem_id="audit-start", scale=0, min_width=140
-        )
-        cancel = gr.Button("Cancel", elem_id="audit-cancel", scale=0, min_width=100)
-        resume = gr.Button("Resume", elem_id="audit-resume", scale=0, min_width=100)
+    form = build_form(model, modes)
     status = gr.Markdown(elem_id="audit-status", elem_classes="status-line")
     timer = gr.Timer(POLL_S, active=False)
     run = gr.Dropdown([], label="Audit", elem_id="audit-run")
-    headline = gr.Markdown(elem_id="audit-headline")
-    links = gr.HTML(value={"links": []}, html_template=LINKS, elem_id="audit-links")
-    summary = gr.Dataframe(
-        headers=list(SUMMARY_HEADERS),
-        interactive=False,
-        elem_id="audit-summary",
-        label="By finding",
-    )
-    rows = gr.Dataframe(
-        headers=list(ROW_HEADERS), interactive=False, elem_id="audit-rows",
-        label="Rows: click one to see its maps",
-        max_height=420,
-    )  # fmt: skip
-    tab = AuditTab(model, modes, status, timer, run, headline, links, summary, rows)
-    _connect(services, tab, start, cancel)
-    _connect_resume(services, tab, resume)
+    tab = AuditTab(form, status, timer, run, build_view())
+    _connect_jobs(services, tab, buttons)
+    _connect_runs(services, tab)
+    _connect_rows(services, tab)
     return tab
 
 
-def _connect_resume(services: Services, tab: AuditTab, resume: gr.Button) -> None:
-    @handler(services, "auditor")
-    def go_on(visitor: Visitor) -> list[Any]:
-        resume_own(services, visitor)
-        return watch(services)
-
-    resume.click(go_on, None, [tab.status, tab.timer], **PRIVATE)
-
-
-def _connect(services: Services, tab: AuditTab, start: gr.Button, cancel: gr.Button) -> None:
+def _connect_jobs(services: Services, tab: AuditTab, buttons: _Buttons) -> None:
     on = handler(services, "auditor")
 
     @on
@@ -121,59 +105,111 @@ def _connect(services: Services, tab: AuditTab, start: gr.Button, cancel: gr.But
         return mode_choices(services, model)
 
     @on
-    def begin(model: str | None, modes: list[str], visitor: Visitor) -> list[Any]:
-        begin_audit(services, visitor, model, modes)
-        return watch(services)
+    def begin(*fields: Any, visitor: Visitor) -> list[Any]:
+        begin_audit(services, visitor, AuditValues(*fields))
+        return watch_job(services, KIND)
 
     @on
     def stop() -> list[Any]:
-        job = newest_job(services)
-        if job is not None and job.status in ACTIVE_STATUSES:
-            services.store.jobs.cancel(job.job_id)
-        return watch(services)
+        stop_newest(services, KIND)
+        return watch_job(services, KIND)
+
+    @on
+    def go_on(visitor: Visitor) -> list[Any]:
+        resume_own(services, visitor)
+        return watch_job(services, KIND)
 
     @on
     def poll() -> list[Any]:
-        return watch(services)
+        return watch_job(services, KIND)
 
-    _connect_runs(services, tab)
-    tab.model.input(choose_model, tab.model, tab.modes, **PRIVATE)
-    start.click(begin, [tab.model, tab.modes], [tab.status, tab.timer], **PRIVATE)
-    cancel.click(stop, None, [tab.status, tab.timer], **PRIVATE)
-    tab.timer.tick(poll, None, [tab.status, tab.timer], queue=False, **PRIVATE)
+    watched = [tab.status, tab.timer]
+    tab.form.model.input(choose_model, tab.form.model, tab.form.modes, **PRIVATE)
+    buttons.start.click(begin, tab.form.fields, watched, **PRIVATE)
+    buttons.cancel.click(stop, None, watched, **PRIVATE)
+    buttons.resume.click(go_on, None, watched, **PRIVATE)
+    tab.timer.tick(poll, None, watched, queue=False, **PRIVATE)
 
 
 def _connect_runs(services: Services, tab: AuditTab) -> None:
     on = handler(services, "auditor")
+    view = tab.view
 
     @on
-    def finished(run_id: str | None) -> list[Any]:
+    def finished(run_id: str | None, measure: str) -> list[Any]:
         # The sentence changes when a job ends, too: then its run is the newest.
-        job = newest_job(services)
-        if job is not None and job.status in ACTIVE_STATUSES:
-            return [gr.skip()] * 5
-        return show_runs(services, str(job.result.get("run_id") or "") if job else run_id)
+        job = newest_job(services, KIND)
+        if is_active(job):
+            return [gr.skip()] * (1 + len(view.shown))
+        wanted = str(job.result.get("run_id") or "") if job else run_id
+        return show_runs(services, wanted, measure)
 
     @on
-    def choose_run(run_id: str | None) -> list[Any]:
-        return show_run(services, run_id)
+    def choose_run(run_id: str | None, measure: str) -> list[Any]:
+        return show_run(services, run_id, measure)
 
-    tab.status.change(finished, tab.run, [tab.run, *tab.shown], **PRIVATE)
-    tab.run.input(choose_run, tab.run, tab.shown, **PRIVATE)
+    @on
+    def choose_part(run_id: str | None, part: str | None, measure: str) -> list[Any]:
+        return show_part(services, run_id, part, measure)
+
+    @on
+    def choose_measure(run_id: str | None, part: str | None, measure: str) -> str:
+        return show_grid(services, run_id, part, measure)
+
+    given = [tab.run, view.part, view.measure]
+    tab.status.change(finished, [tab.run, view.measure], [tab.run, *view.shown], **PRIVATE)
+    tab.run.input(choose_run, [tab.run, view.measure], view.shown, **PRIVATE)
+    view.part.input(choose_part, given, view.drawn, **PRIVATE)
+    view.measure.input(choose_measure, given, view.grid, **PRIVATE)
 
 
-def begin_audit(services: Services, visitor: Visitor, model: str | None, modes: list[str]) -> Job:
-    """Put an audit into the queue.
+def _connect_rows(services: Services, tab: AuditTab) -> None:
+    on = handler(services, "auditor")
+    view = tab.view
+
+    @on
+    def filter_rows(
+        run_id: str | None, finding: str | None, mode: str | None, status: str | None
+    ) -> Any:
+        return rows_of(services, run_id, finding, mode, status)
+
+    @on
+    def open_cell(run_id: str | None, event: gr.EventData) -> list[Any]:
+        data = event_data(event)
+        finding, mode = known_cell(services, run_id, data.get("finding"), data.get("mode"))
+        return [
+            gr.Tabs(selected="rows"), finding, mode, ANY,
+            rows_of(services, run_id, finding, mode, ANY),
+        ]  # fmt: skip
+
+    for one in view.filters:
+        one.input(filter_rows, [tab.run, *view.filters], view.rows, **PRIVATE)
+    view.grid.select(open_cell, tab.run, [view.tabs, *view.filters, view.rows], **PRIVATE)
+
+
+def rows_of(services: Services, run_id: str | None, *only: str | None) -> Any:
+    """The update of the rows that these filters leave."""
+    if not run_id:
+        return gr.Dataframe(value=[])
+    return show_rows(services, load_audit(services, run_id), *only)
+
+
+def known_cell(
+    services: Services, run_id: str | None, finding: object, mode: object
+) -> tuple[str, str]:
+    """What a click on the table means; a line over all findings means any of them.
 
     Raises:
-        AuditError: If no model or mode was chosen.
+        AuditError: If the page names something that the run does not have.
     """
-    if not model:
-        raise AuditError("no model was chosen; add one in the tab Data & models")
-    if not modes:
-        raise AuditError("no mode was chosen; tick at least one")
-    params: dict[str, object] = {"model": model, "modes": [m for m in MODES if m in modes]}
-    return submit_job(services.workspace, services.store, "audit", params, owner=visitor.name)
+    run = services.store.audits.get(run_id or "")
+    lines = run.summary.get("summary")
+    known = {(one["finding"], one["mode"]) for one in lines} if isinstance(lines, list) else set()
+    if (finding, mode) not in known:
+        raise AuditError("this cell is not of the audit that is shown; choose the audit again")
+    rows = services.store.audits.rows(run.run_id)
+    has_rows = any(row["finding"] == finding for row in rows)
+    return (str(finding) if has_rows else ANY), str(mode)
 
 
 def resume_own(services: Services, visitor: Visitor) -> Job:
@@ -183,8 +219,7 @@ def resume_own(services: Services, visitor: Visitor) -> Job:
         AuditError: If this visitor began none.
         StoreError: If it is waiting, running or done.
     """
-    jobs = services.store.jobs.recent(limit=LOOKED_AT, kinds=["audit"])
-    own = next((job for job in jobs if job.owner == visitor.name), None)
+    own = next((one for one in recent_jobs(services, KIND) if one.owner == visitor.name), None)
     if own is None:
         raise AuditError("you began no audit that could go on; choose a model and run one")
     job = services.store.jobs.resume(own.job_id)
@@ -192,50 +227,16 @@ def resume_own(services: Services, visitor: Visitor) -> Job:
     return job
 
 
-def newest_job(services: Services) -> Job | None:
-    """The audit that runs or waits, else the one that was asked for, or ended, last."""
-    jobs = services.store.jobs.recent(limit=LOOKED_AT, kinds=["audit"])
-    return max(jobs, key=_moment, default=None)
-
-
-def _moment(job: Job) -> tuple[bool, str]:
-    return job.status in ACTIVE_STATUSES, job.finished_at or job.created_at
-
-
-def watch(services: Services) -> list[Any]:
-    """Updates of status and timer."""
-    job = newest_job(services)
-    if job is None:
-        return ["", gr.Timer(active=False)]
-    return [describe_job(job), gr.Timer(active=job.status in ACTIVE_STATUSES)]
-
-
-def fill_audit(services: Services, run_id: str | None) -> list[Any]:
+def fill_audit(services: Services, run_id: str | None, measure: str) -> list[Any]:
     """Updates of everything in the tab; in the order of ``AuditTab.filled``."""
-    models = list(services.store.models.all())
-    first = models[0] if models else None
     return [
-        gr.Dropdown(choices=models, value=first),
-        mode_choices(services, first),
-        *watch(services),
-        *show_runs(services, run_id),
+        *fill_form(services),
+        *watch_job(services, KIND),
+        *show_runs(services, run_id, measure),
     ]
 
 
-def mode_choices(services: Services, model: str | None) -> Any:
-    """The modes of a model, those that are ready ticked."""
-    if not model:
-        return gr.CheckboxGroup(choices=[], value=[])
-    entry = load_entry(services.store, model)
-    ready = ready_modes(services.workspace, entry)
-    choices = [
-        (MODES[mode] if mode in ready else f"{MODES[mode]} (not trained)", mode)
-        for mode in entry.modes
-    ]
-    return gr.CheckboxGroup(choices=choices, value=ready)
-
-
-def show_runs(services: Services, run_id: str | None) -> list[Any]:
+def show_runs(services: Services, run_id: str | None, measure: str) -> list[Any]:
     """Updates of the run choice and of what it shows; the newest when the wanted one is gone."""
     runs = services.store.audits.all()
     ids = [run.run_id for run in runs]
@@ -243,107 +244,15 @@ def show_runs(services: Services, run_id: str | None) -> list[Any]:
     choices = [(run_label(run), run.run_id) for run in runs]
     return [
         gr.Dropdown(choices=choices, value=chosen, visible=bool(runs)),
-        *show_run(services, chosen),
+        *show_run(services, chosen, measure),
     ]
 
 
 def run_label(run: AuditRun) -> str:
-    """When, which model, how it ended."""
-    modes = run.choices.get("modes")
-    words = ", ".join(modes) if isinstance(modes, list) else ""
-    return (
-        f"{run.created_at[:16].replace('T', ' ')} | {run.choices['model']} | {words} | {run.status}"
-    )
-
-
-def show_run(services: Services, run_id: str | None) -> list[Any]:
-    """Updates of headline, links and both tables."""
-    if not run_id:
-        empty = gr.Dataframe(value=[], visible=False)
-        return [NO_RUN, {"links": []}, empty, empty]
-    run = services.store.audits.get(run_id)
-    rows = services.store.audits.rows(run_id)
-    has_files = run_folder(services.workspace, run_id).is_dir()
-    names = services.store.images.names()
-    lines = [summary_row(line) for line in summary_lines(run)]
-    return [
-        "\n\n".join(describe_run(run) + truncation(rows)),
-        {"links": file_links(run_id) if has_files else []},
-        gr.Dataframe(value=lines, visible=bool(lines)),
-        gr.Dataframe(
-            value=[
-                row_cells(position, row, names) for position, row in enumerate(rows[:SHOWN_ROWS])
-            ],
-            visible=bool(rows),
-        ),
-    ]
-
-
-def file_links(run_id: str) -> list[dict[str, str]]:
-    """Name and address of each file of a run."""
-    return [{"name": name, "href": f"/audit/runs/{run_id}/{name}"} for name in FILES]
-
-
-def truncation(rows: list[dict[str, object]]) -> list[str]:
-    """A sentence when the table does not show all rows."""
-    if len(rows) <= SHOWN_ROWS:
-        return []
-    return [f"The table shows {SHOWN_ROWS} of {len(rows)} rows; agreement.csv holds all."]
-
-
-def summary_row(line: Mapping[str, object]) -> list[str]:
-    """The cells of one finding and mode."""
-    return [
-        str(line["finding"]),
-        MODES.get(str(line["mode"]), str(line["mode"])),
-        str(line["method"]),
-        number(line["hit"]),
-        interval(line, "hit").strip("()"),
-        number(line["chance_hit"]),
-        number(line["lift"]),
-        number(line["iou"]),
-        number(line["energy_in_box"]),
-        *(
-            str(line[name])
-            for name in (
-                "n_rows",
-                "n_patients",
-                "n_no_evidence",
-                "n_not_visible",
-                "n_no_reference",
-            )
-        ),
-    ]
-
-
-def row_cells(position: int, row: Mapping[str, object], names: Mapping[str, str]) -> list[str]:
-    """The cells of one reading, finding and mode; the first is the row's number from 1."""
-    return [
-        str(position + 1),
-        names.get(str(row["image_id"]), str(row["image_id"])),
-        str(row["reader"]),
-        str(row["finding"]),
-        MODES.get(str(row["mode"]), str(row["mode"])),
-        str(row["status"]),
-        *(number(row[name]) for name in ("hit", "iou", "energy_in_box", "chance_hit")),
-        number(row["peak_distance"]),
-    ]
-
-
-def selection_of_row(services: Services, run_id: str | None, cells: Sequence[str]) -> Selection:
-    """What the clicked row compares.
-
-    Args:
-        services: The workspace.
-        run_id: The run that the table shows.
-        cells: Of the clicked row: its number comes first, however the table is sorted.
-    """
-    rows = services.store.audits.rows(run_id) if run_id else []
-    position = int(cells[0]) - 1 if cells and str(cells[0]).isdecimal() else -1
-    if not 0 <= position < len(rows):
-        raise AuditError("this row is not in the audit any more; choose the audit again")
-    row = rows[position]
-    image_id, reader, finding, model, method = (
-        str(row[name]) for name in ("image_id", "reader", "finding", "model", "method")
-    )
-    return Selection(image_id, reader, finding, model, method)
+    """When, which models and modes, how it ended."""
+    chosen = run.choices
+    modes, further = chosen.get("modes"), chosen.get("further_models")
+    words = ", ".join(MODES.get(one, str(one)) for one in modes) if isinstance(modes, list) else ""
+    models = [chosen["model"], *(further if isinstance(further, list) else [])]
+    when = run.created_at[:16].replace("T", " ")
+    return f"{when} | {', '.join(str(one) for one in models)} | {words} | {run.status}"

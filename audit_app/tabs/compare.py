@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import gradio as gr
 
+from annotations.cases import parse_case
 from audit_app.comparison import Look, Selection, View, readable_cases, view
 from audit_app.comparison.maps import job_params
 from audit_app.comparison.selection import parse_look
@@ -184,6 +185,7 @@ def just_read(
     """
     if not image_id:
         return current
+    image_id = parse_case(image_id).image_id
     own = services.store.readings.get(image_id, visitor.name)
     if not own.commits or (own.revealed_at is not None and current is not None):
         return current

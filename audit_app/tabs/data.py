@@ -59,6 +59,11 @@ class DataTab:
         ]
 
     @property
+    def chosen(self) -> list[gr.components.Component]:
+        """What a reader chose and keeps when the tab is filled again; as ``fill_data`` takes it."""
+        return [self.model, self.labels, self.prompt_model]
+
+    @property
     def watched(self) -> list[gr.components.Component]:
         """What changes while jobs run; in the order of ``watch_jobs``."""
         return [self.jobs, self.job, self.report, self.timer]
@@ -117,8 +122,8 @@ def _connect_jobs(services: Services, tab: DataTab, cancel: gr.Button, resume: g
         return watch_jobs(services)
 
     @on
-    def refill() -> list[Any]:
-        return fill_data(services)[: len(refilled)]
+    def refill(*chosen: str | None) -> list[Any]:
+        return fill_data(services, *chosen)[: len(refilled)]
 
     @on
     def stop(job_id: int | None) -> list[Any]:
@@ -133,7 +138,7 @@ def _connect_jobs(services: Services, tab: DataTab, cancel: gr.Button, resume: g
 
     tab.timer.tick(watch, None, tab.watched, queue=False, **PRIVATE)
     # A finished job may have brought pictures, models or labels.
-    tab.report.change(refill, None, refilled, **PRIVATE)
+    tab.report.change(refill, tab.chosen, refilled, **PRIVATE)
     cancel.click(stop, tab.job, tab.watched, **PRIVATE)
     resume.click(go_on, tab.job, tab.watched, **PRIVATE)
 
@@ -160,8 +165,16 @@ def chosen_job(job_id: int | None) -> int:
     return int(job_id)
 
 
-def fill_data(services: Services) -> list[Any]:
-    """Updates of everything in the tab; in the order of ``DataTab.filled``."""
+def fill_data(
+    services: Services,
+    model: str | None = None,
+    labels: str | None = None,
+    prompt_model: str | None = None,
+) -> list[Any]:
+    """Updates of everything in the tab; in the order of ``DataTab.filled``.
+
+    What was chosen stays chosen while it is there: a new choice would empty the prompts' editor.
+    """
     store = services.store
     sources = store.labels.sources()
     models, text = list(store.models.all()), text_models(services)
@@ -169,11 +182,17 @@ def fill_data(services: Services) -> list[Any]:
         describe_contents(services),
         "\n".join(f"- {line}" for line in describe_models(services.workspace, store))
         or "No model yet.",
-        gr.Dropdown(choices=models, value=models[0] if models else None),
-        gr.Dropdown(choices=[*sources, READINGS], value=(sources or [READINGS])[0]),
-        gr.Dropdown(choices=text, value=text[0] if text else None),
+        _choice(models, model),
+        _choice([*sources, READINGS], labels),
+        _choice(text, prompt_model),
         *watch_jobs(services),
     ]
+
+
+def _choice(known: list[str], chosen: str | None) -> gr.Dropdown:
+    """The choices, with the chosen one still chosen, else the first."""
+    first = known[0] if known else None
+    return gr.Dropdown(choices=known, value=chosen if chosen in known else first)
 
 
 def describe_contents(services: Services) -> str:

@@ -103,8 +103,16 @@ def build_model_form() -> tuple[gr.Markdown, Form]:
             lines=3,
             elem_id="model-labels",
         )
+    with gr.Accordion("From a hub: this uses the network", open=False):
+        hub = gr.Textbox(
+            label="Repository",
+            placeholder="microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224",
+            info="One in open_clip's format. The model gets the name above.",
+            elem_id="model-hub",
+        )
     button = gr.Button("Add model", elem_id="model-add")
-    return models, Form([name, path, architecture, labels], button, "add model", model_params)
+    fields = [name, path, architecture, labels, hub]
+    return models, Form(fields, button, "add model", model_params)
 
 
 def build_training_form() -> TrainingForm:
@@ -153,20 +161,28 @@ def import_params(source: str, kind: str, reader: str, copy: bool) -> dict[str, 
     return {"source": str(place), "kind": kind, "reader": reader.strip(), "copy": copy}
 
 
-def model_params(name: str | None, path: str, architecture: str, labels: str) -> dict[str, object]:
+def model_params(
+    name: str | None, path: str, architecture: str, labels: str, hub: str
+) -> dict[str, object]:
     """The parameters of adding a model.
 
     Raises:
-        AuditError: If no name was given, or a checkpoint has no place.
+        AuditError: If no name was given, a checkpoint has no place, or a model has two.
     """
     if not (name or "").strip():
         raise AuditError("no model was named; choose a preset or type a name")
     names = [line.strip() for line in labels.splitlines() if line.strip()]
     if (names or architecture.strip()) and not path.strip():
         raise AuditError("no checkpoint was given; type where the file is")
+    if hub.strip() and (path.strip() or names or architecture.strip()):
+        raise AuditError(
+            "a repository of a hub was given together with a folder, checkpoint or classifier of "
+            "this computer; empty one of them"
+        )
     return {
         "name": str(name).strip(),
         "path": path.strip(),
+        "hub": hub.strip(),
         "architecture": architecture.strip(),
         "labels": names,
     }

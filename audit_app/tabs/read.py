@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,11 @@ import gradio as gr
 from gradio.context import Context
 
 from annotations.errors import UnknownRecord
+from annotations.records import Role
 from audit_app.handlers import handler
 from audit_app.services import Services
-from audit_app.session import Visitor
+from audit_app.session import Visitor, require
+from audit_app.study import ensure_order
 from audit_app.viewer.panel import ReadingPanel, WorklistPanel
 from audit_app.viewer.state import (
     Filters,
@@ -21,10 +24,20 @@ from audit_app.viewer.state import (
     worklist_value,
 )
 
+Given = dict[gr.components.Component, Any]
+
 MAX_PAGE = 2**31
+SEE_READERS: tuple[Role, ...] = ("auditor", "admin")
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+ALL = ("All", "")
+LISTED = (
+    ("source", "Source", True),
+    ("view", "View", True),
+    ("finding", "Finding that I marked", True),
+    ("by", "Read by", False),  # only for who may know who read what
+)
 STATUS_CHOICES = [
-    ("All", ""),
+    ALL,
     ("New", "new"),
     ("Draft", "draft"),
     ("Committed", "committed"),
@@ -39,15 +52,22 @@ class ReadTab:
     search: gr.Textbox
     status: gr.Dropdown
     source: gr.Dropdown
+    view: gr.Dropdown
     finding: gr.Dropdown
+    read_by: gr.Dropdown
     worklist: WorklistPanel
     panel: ReadingPanel
     image_id: gr.State
 
     @property
-    def filters(self) -> list[gr.components.Component]:
-        """What narrows the worklist, in the order of ``parse_filters``."""
-        return [self.status, self.source, self.finding, self.search]
+    def filters(self) -> dict[str, gr.components.Component]:
+        """What narrows the worklist, by the name of the filter."""
+        names = ("status", "source", "view", "finding", "read_by", "search")
+        return {name: getattr(self, name) for name in names}
+
+    def given(self, inputs: Given) -> dict[str, Any]:
+        """What the filters say, by name."""
+        return {name: inputs[component] for name, component in self.filters.items()}
 
     @property
     def shown(self) -> list[gr.components.Component]:
@@ -57,7 +77,7 @@ class ReadTab:
     @property
     def filled(self) -> list[gr.components.Component]:
         """What ``fill_read_tab`` gives values for."""
-        return [self.source, self.finding, *self.shown]
+        return [self.source, self.view, self.finding, self.read_by, *self.shown]
 
 
 def build_read_tab(services: Services) -> ReadTab:
@@ -71,14 +91,14 @@ def build_read_tab(services: Services) -> ReadTab:
                 status = gr.Dropdown(
                     STATUS_CHOICES, value="", label="Status", elem_id="read-status"
                 )
-                source = gr.Dropdown([("All", "")], value="", label="Source", elem_id="read-source")
-                finding = gr.Dropdown(
-                    [("All", "")], value="", label="Finding that I marked", elem_id="read-finding"
+                source, view, finding, read_by = (
+                    gr.Dropdown([ALL], value="", label=label, elem_id=f"read-{name}", visible=shown)
+                    for name, label, shown in LISTED
                 )
             worklist = WorklistPanel(elem_id="read-worklist")
         with gr.Column(scale=5, min_width=520):
             panel = ReadingPanel(elem_id="read-panel")
-    tab = ReadTab(search, status, source, finding, worklist, panel, gr.State(None))
+    tab = ReadTab(search, status, source, view, finding, read_by, worklist, panel, gr.State(None))
     _connect(services, tab)
     _fill_on_load(services, tab)
     return tab
@@ -99,71 +119,42 @@ def _connect(services: Services, tab: ReadTab) -> None:
     on = handler(services)
 
     @on
-    def choose(
-        event: gr.EventData,
-        status: str | None,
-        source: str | None,
-        finding: str | None,
-        search: str | None,
-        *,
-        visitor: Visitor,
-    ) -> list[Any]:
-        filters = parse_filters(status, source, finding, search)
+    def choose(inputs: Given, event: gr.EventData, *, visitor: Visitor) -> list[Any]:
+        filters = parse_filters(visitor, tab.given(inputs))
         return choose_case(services, visitor, filters, event_data(event))
 
     @on
-    def step(
-        event: gr.EventData,
-        status: str | None,
-        source: str | None,
-        finding: str | None,
-        search: str | None,
-        *,
-        visitor: Visitor,
-    ) -> list[Any]:
-        filters = parse_filters(status, source, finding, search)
+    def step(inputs: Given, event: gr.EventData, *, visitor: Visitor) -> list[Any]:
+        filters = parse_filters(visitor, tab.given(inputs))
         return step_case(services, visitor, filters, event_data(event))
 
     _connect_filters(services, tab)
-    tab.worklist.choose(choose, tab.filters, tab.shown, trigger_mode="always_last", **PRIVATE)
-    tab.panel.step(step, tab.filters, tab.shown, trigger_mode="multiple", **PRIVATE)
+    given = set(tab.filters.values())
+    tab.worklist.choose(choose, given, tab.shown, trigger_mode="always_last", **PRIVATE)
+    tab.panel.step(step, given, tab.shown, trigger_mode="multiple", **PRIVATE)
 
 
 def _connect_filters(services: Services, tab: ReadTab) -> None:
     on = handler(services)
 
     @on
-    def narrow(
-        image_id: str | None,
-        status: str | None,
-        source: str | None,
-        finding: str | None,
-        search: str | None,
-        *,
-        visitor: Visitor,
-    ) -> dict[str, Any]:
-        filters = parse_filters(status, source, finding, search)
-        return worklist_value(services, visitor, filters, image_id=image_id)
+    def narrow(inputs: Given, *, visitor: Visitor) -> dict[str, Any]:
+        filters = parse_filters(visitor, tab.given(inputs))
+        return worklist_value(services, visitor, filters, image_id=inputs[tab.image_id])
 
     @on
-    def turn(
-        event: gr.EventData,
-        status: str | None,
-        source: str | None,
-        finding: str | None,
-        search: str | None,
-        *,
-        visitor: Visitor,
-    ) -> dict[str, Any]:
-        filters = parse_filters(status, source, finding, search)
+    def turn(inputs: Given, event: gr.EventData, *, visitor: Visitor) -> dict[str, Any]:
+        filters = parse_filters(visitor, tab.given(inputs))
         return turn_page(services, visitor, filters, event_data(event))
 
-    given = [tab.image_id, *tab.filters]
-    tab.worklist.turn(turn, tab.filters, tab.worklist, trigger_mode="always_last", **PRIVATE)
+    filters = set(tab.filters.values())
+    given = {tab.image_id, *filters}
+    tab.worklist.turn(turn, filters, tab.worklist, trigger_mode="always_last", **PRIVATE)
     tab.panel.changed(narrow, given, tab.worklist, trigger_mode="always_last", **PRIVATE)
+    lists = (tab.status, tab.source, tab.view, tab.finding, tab.read_by)
     gr.on(
         # Not a dropdown's change: filling its choices would cause one.
-        [tab.status.input, tab.source.input, tab.finding.input, tab.search.change],
+        [*(one.input for one in lists), tab.search.change],
         narrow,
         given,
         tab.worklist,
@@ -178,9 +169,11 @@ def fill_read_tab(services: Services, visitor: Visitor, image_id: str | None) ->
     Without an open case the page asks for the one that this reader had open last, or for the
     first one that is not read.
     """
-    sources = [("All", ""), *((name, name) for name in services.store.images.sources())]
-    findings = [("All", ""), *((name, name) for name in services.store.findings())]
-    choices = [gr.Dropdown(choices=sources), gr.Dropdown(choices=findings)]
+    ensure_order(services, visitor)
+    store = services.store
+    lists = (store.images.sources(), store.images.views(), store.findings())
+    choices = [gr.Dropdown(choices=[ALL, *((name, name) for name in names)]) for names in lists]
+    choices.append(_readers_list(services, visitor))
     if image_id is not None:
         return [*choices, *open_case(services, visitor, Filters(), image_id)]
     return [*choices, None, worklist_value(services, visitor, Filters()), None]
@@ -227,11 +220,30 @@ def step_case(
     return open_case(services, visitor, filters, found or image_id)
 
 
-def parse_filters(
-    status: str | None, source: str | None, finding: str | None, search: str | None
-) -> Filters:
-    """The filters as the store takes them."""
-    return Filters(status or None, source or None, finding or None, search or "")
+def _readers_list(services: Services, visitor: Visitor) -> gr.Dropdown:
+    """Whose committed cases can be listed; readers are not told who read what."""
+    names = [one.name for one in services.store.readers.all()]
+    is_shown = visitor.role in SEE_READERS and any(name != visitor.name for name in names)
+    choices = [ALL, *((name, name) for name in names)] if is_shown else [ALL]
+    return gr.Dropdown(choices=choices, visible=is_shown)
+
+
+def parse_filters(visitor: Visitor, given: Mapping[str, str | None]) -> Filters:
+    """The filters as the store takes them; "" and None leave one open.
+
+    Raises:
+        AccessRefused: If a reader asks who else read a case.
+    """
+    if given.get("read_by"):
+        require(visitor, *SEE_READERS)
+    return Filters(
+        status=given.get("status") or None,
+        source=given.get("source") or None,
+        finding=given.get("finding") or None,
+        search=given.get("search") or "",
+        view=given.get("view") or None,
+        read_by=given.get("read_by") or None,
+    )
 
 
 def turn_page(

@@ -13,7 +13,7 @@ from audit_app.audit_job import interval, number
 from audit_app.comparison import MODES
 from audit_app.errors import AuditError
 from audit_app.handlers import handler
-from audit_app.jobs import ACTIVE_STATUSES, describe_job, ensure_worker, is_alive, submit_job
+from audit_app.jobs import submit_job
 from audit_app.models import load_entry, ready_modes
 from audit_app.reports.heat_grid import SCREEN, draw_heat_grid
 from audit_app.reports.survey import CHOSEN, FILES, describe_survey
@@ -22,13 +22,20 @@ from audit_app.session import Visitor
 from audit_app.survey import survey_folder
 from audit_app.survey_folder import Survey, SurveyCell, SurveyFolder, title_of_method
 from audit_app.survey_plan import SurveyChoices
+from audit_app.tabs.jobs import (
+    LINKS,
+    POLL_S,
+    PRIVATE,
+    file_links,
+    model_names,
+    recent_jobs,
+    resume_chosen,
+    stop_newest,
+    watch_job,
+)
 from model_store.saliency import SALIENCY_METHODS
 
-PRIVATE: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden"}
-POLL_S: Final = 1.0
-SHOWN_SURVEYS: Final = 30
 KIND: Final = "survey"
-RESUMABLE: Final = ("interrupted", "failed", "cancelled")
 HEADERS: Final = (
     "Method", "Layer", "Grid", "Hit rate", "95 % interval", "Chance", "IoU", "IoU by chance",
     "Energy", "Energy by chance", "Rows", "Patients", "No evidence", "Seconds", "Note",
@@ -36,10 +43,6 @@ HEADERS: Final = (
 NO_SURVEY: Final = (
     "**No survey yet.** It compares the maps of every method at every layer with the committed "
     "regions, so that nobody has to choose a layer by habit."
-)
-LINKS: Final = (
-    '<p class="downloads">{{#each value.links}}'
-    '<a href="{{href}}" download>Download {{name}}</a>{{/each}}</p>'
 )
 
 
@@ -65,7 +68,7 @@ class SurveyTab:
 
     @property
     def watched(self) -> list[gr.components.Component]:
-        """What changes while one runs; in the order of ``watch``."""
+        """What changes while one runs; in the order of ``watch_job``."""
         return [self.status, self.timer]
 
     @property
@@ -118,11 +121,11 @@ def _connect(services: Services, tab: SurveyTab, start: gr.Button) -> None:
         model: str | None, mode: str | None, methods: list[str], visitor: Visitor
     ) -> list[Any]:
         job = begin_survey(services, visitor, model, mode, methods)
-        return [*watch(services), *show_surveys(services, str(job.job_id))]
+        return [*watch_job(services, KIND), *show_surveys(services, str(job.job_id))]
 
     @on
     def poll(chosen: str | None) -> list[Any]:
-        return [*watch(services), *show_surveys(services, chosen)]
+        return [*watch_job(services, KIND), *show_surveys(services, chosen)]
 
     @on
     def choose_survey(chosen: str | None) -> list[Any]:
@@ -142,15 +145,13 @@ def _connect_stopping(
 
     @on
     def stop() -> list[Any]:
-        job = newest_job(services)
-        if job is not None and job.status in ACTIVE_STATUSES:
-            services.store.jobs.cancel(job.job_id)
-        return watch(services)
+        stop_newest(services, KIND)
+        return watch_job(services, KIND)
 
     @on
     def go_on(chosen: str | None) -> list[Any]:
-        resume_survey(services, chosen)
-        return watch(services)
+        resume_chosen(services, KIND, chosen)
+        return watch_job(services, KIND)
 
     cancel.click(stop, None, tab.watched, **PRIVATE)
     resume.click(go_on, tab.survey, tab.watched, **PRIVATE)
@@ -180,46 +181,13 @@ def begin_survey(
     return submit_job(services.workspace, services.store, KIND, params, owner=visitor.name)
 
 
-def resume_survey(services: Services, chosen: str | None) -> None:
-    """Go on with a survey that was stopped; its finished cells stay as they are.
-
-    Raises:
-        AuditError: If none is chosen, or it is not one that was stopped.
-    """
-    if not chosen:
-        raise AuditError("no survey was chosen; choose one that was stopped")
-    job = services.store.jobs.get(int(chosen))
-    if job.status not in RESUMABLE:
-        raise AuditError(f"this survey is {job.status}; only one that was stopped can be resumed")
-    services.store.jobs.resume(job.job_id)
-    ensure_worker(services.workspace, services.store)
-
-
-def newest_job(services: Services) -> Job | None:
-    """The survey that is under way, else the one that was asked for last."""
-    jobs = services.store.jobs.recent(limit=SHOWN_SURVEYS, kinds=[KIND])
-    active = [job for job in jobs if job.status in ACTIVE_STATUSES]
-    return next(iter(active or jobs), None)
-
-
-def watch(services: Services) -> list[Any]:
-    """Updates of status and timer."""
-    # A worker that was killed leaves its job "running"; nobody else would say so.
-    services.store.jobs.mark_interrupted(is_alive)
-    job = newest_job(services)
-    if job is None:
-        return ["", gr.Timer(active=False)]
-    return [describe_job(job), gr.Timer(active=job.status in ACTIVE_STATUSES)]
-
-
 def fill_survey(services: Services, chosen: str | None) -> list[Any]:
     """Updates of everything in the tab; in the order of ``SurveyTab.filled``."""
-    models = list(services.store.models.all())
-    first = models[0] if models else None
+    models, first = model_names(services)
     return [
         gr.Dropdown(choices=models, value=first),
         mode_choices(services, first),
-        *watch(services),
+        *watch_job(services, KIND),
         *show_surveys(services, chosen),
     ]
 
@@ -235,7 +203,7 @@ def mode_choices(services: Services, model: str | None) -> Any:
 
 def show_surveys(services: Services, chosen: str | None) -> list[Any]:
     """Updates of the choice and of what it shows; the newest when the wanted one is gone."""
-    jobs = services.store.jobs.recent(limit=SHOWN_SURVEYS, kinds=[KIND])
+    jobs = recent_jobs(services, KIND)
     ids = [str(job.job_id) for job in jobs]
     shown = chosen if chosen in ids else (ids[0] if ids else None)
     choices = [(survey_label(job), str(job.job_id)) for job in jobs]
@@ -264,7 +232,7 @@ def show_survey(services: Services, chosen: str | None) -> list[Any]:
     links = [name for name in FILES if (folder / name).is_file()]
     return [
         "\n\n".join(describe_survey(survey)),
-        {"links": [{"name": name, "href": f"/audit/surveys/{chosen}/{name}"} for name in links]},
+        file_links(f"/audit/surveys/{chosen}", links),
         f'<div class="survey-grid">{draw_heat_grid(survey, SCREEN)}</div>',
         gr.Dataframe(value=[cell_row(survey, one) for one in survey.ordered], visible=True),
     ]
@@ -276,7 +244,7 @@ def cell_row(survey: Survey, cell: SurveyCell) -> list[str]:
     names = [title_of_method(cell.method), layer.title, f"{layer.grid[0]} x {layer.grid[1]}"]
     if not cell.lines:
         return [*names, *["n/a"] * 10, f"{cell.seconds:.1f}", cell.reason]
-    line = cell.macro
+    line = cell.overall
     return [
         *names,
         number(line["hit"]),

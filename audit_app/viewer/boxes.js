@@ -10,7 +10,7 @@ const DASHES = { definite: '', probable: '9 5', possible: '2 5' };
 const nameOf = (shape) => (shape.kind === 'ellipse' ? 'with an ellipse' : 'with an outline');
 
 export const describeBox = ({ finding, certainty, box, shape }) =>
-  `${finding}, ${certainty}, ${shape ? `${nameOf(shape)}, ` : ''}x ${box[0]} to ${box[2]}, y ${box[1]} to ${box[3]} pixels`;
+  `${finding}, ${certainty || 'certainty not said'}, ${shape ? `${nameOf(shape)}, ` : ''}x ${box[0]} to ${box[2]}, y ${box[1]} to ${box[3]} pixels`;
 
 class BoxElement {
   constructor(region, onFocus) {
@@ -34,7 +34,7 @@ class BoxElement {
     this.tag.setAttribute('x', corner.x);
     this.tag.setAttribute('y', Math.max(corner.y - 5, 12));
     this.tag.setAttribute('fill', colour);
-    const unsure = region.certainty === 'definite' ? '' : ` (${region.certainty})`;
+    const unsure = region.certainty === 'definite' ? '' : ` (${region.certainty || 'certainty?'})`;
     setText(this.tag, region.finding + unsure);
     this.group.setAttribute('data-finding', region.finding);
     this.group.setAttribute('data-box', region.box.join(' '));
@@ -106,7 +106,7 @@ export class BoxLayer {
       this.elementOf(region).update(region, view, {
         isSelected: region.region_id === state.selectedId,
         isEditable: state.isEditable,
-        colour: state.colourOf(region.finding),
+        colour: state.colourOf(region.finding, region),
       });
     }
     this.renderDraft(view, state);

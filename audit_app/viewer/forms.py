@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, cast, get_args
 
 from annotations.errors import AnnotationError
-from annotations.records import CERTAINTIES, Edit, EditKind, ImageRecord, Region
+from annotations.records import CERTAINTIES, Certainty, Edit, EditKind, ImageRecord, Region
 from annotations.regions import Box, parse_box
 from annotations.shapes import Shape, parse_shape
 
@@ -64,8 +64,8 @@ def parse_base_version(body: object) -> int:
 def _region(value: object, image: ImageRecord, known_notes: dict[str, str]) -> Region:
     fields = _object(value, REGION_FIELDS, "a region")
     region_id = _text(fields, "region_id")
-    certainty = _text(fields, "certainty")
-    if certainty not in CERTAINTIES:
+    certainty = fields.get("certainty")
+    if certainty != "" and certainty not in CERTAINTIES:
         raise InvalidRequest(
             f"the certainty {certainty!r} is not known; expected {', '.join(CERTAINTIES)}"
         )
@@ -75,11 +75,21 @@ def _region(value: object, image: ImageRecord, known_notes: dict[str, str]) -> R
     return Region(
         region_id=region_id,
         finding=_text(fields, "finding"),
-        certainty=certainty,
+        certainty=cast(Certainty, certainty),
         box=_box(fields.get("box"), image),
         note=known_notes.get(region_id, "") if note is None else note,
         shape=_shape(fields.get("shape")),
     )
+
+
+def parse_region(value: object, image: ImageRecord) -> Region:
+    """The region that a body holds.
+
+    Raises:
+        InvalidRequest: If a field is missing, unknown or of another type.
+        InvalidRegion: If the box or the shape is not one, or lies outside the picture.
+    """
+    return _region(value, image, {})
 
 
 def _shape(value: object) -> Shape | None:

@@ -60,11 +60,12 @@ export function boxBetween(from, to, picture) {
     edge(Math.min(from.x, to.x), picture.width), edge(Math.min(from.y, to.y), picture.height),
     edge(Math.max(from.x, to.x), picture.width), edge(Math.max(from.y, to.y), picture.height),
   ];
-  return isLargeEnough(box) ? box : null;
+  return isLargeEnough(box, picture) ? box : null;
 }
 
-export const isLargeEnough = (box) =>
-  box[2] - box[0] >= SMALLEST_BOX_PX && box[3] - box[1] >= SMALLEST_BOX_PX;
+// The protocol may ask for larger boxes than the panel does.
+export const isLargeEnough = (box, { smallest_box_px: smallest = SMALLEST_BOX_PX } = {}) =>
+  box[2] - box[0] >= smallest && box[3] - box[1] >= smallest;
 
 export function moveBox(box, dx, dy, picture) {
   const right = clamp(roundHalfUp(dx), -box[0], picture.width - box[2]);

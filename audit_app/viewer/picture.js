@@ -19,10 +19,22 @@ export class PictureView {
     this.frameMs = 0;
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(host);
+    this.watchDensity();
+  }
+
+  // A window that moves to a denser screen (or is zoomed) keeps its size; the observer says nothing.
+  watchDensity() {
+    this.density = matchMedia(`(resolution: ${globalThis.devicePixelRatio || 1}dppx)`);
+    this.onDensity = () => {
+      this.resize();
+      this.watchDensity();
+    };
+    this.density.addEventListener('change', this.onDensity, { once: true });
   }
 
   dispose() {
     this.observer.disconnect();
+    this.density.removeEventListener('change', this.onDensity);
     cancelAnimationFrame(this.request);
     this.close();
   }

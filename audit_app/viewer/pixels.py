@@ -76,7 +76,7 @@ def cached_picture(workspace: Workspace, image: ImageRecord) -> CachedPicture:
             other pixels.
     """
     root = workspace.cache / "viewer"
-    cached = CachedPicture(root / _key(image))
+    cached = CachedPicture(root / picture_key(image))
     stamp = _stamp(image)
     with _LOCKS[hash(cached.folder) % len(_LOCKS)]:
         if _stored_stamp(cached) == stamp:
@@ -108,7 +108,8 @@ def preview_jpeg(picture: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     return buffer.getvalue()
 
 
-def _key(image: ImageRecord) -> str:
+def picture_key(image: ImageRecord) -> str:
+    """The name of an image's folder below ``cache/viewer``."""
     return hashlib.sha256(f"{FORMAT}:{image.sha256}:{image.pixel_sha256}".encode()).hexdigest()[:40]
 
 

@@ -71,8 +71,9 @@ export class History {
     this.undone = [];
   }
 
-  // Edits with the same tag in quick succession (an arrow key held down) are one step.
-  record(forward, inverse, { tag = '', now = Date.now() } = {}) {
+  // Edits with the same tag in quick succession (an arrow key held down) are one step. The time is not
+  // the computer's clock, which may be set back.
+  record(forward, inverse, { tag = '', now = performance.now() } = {}) {
     const last = this.done.at(-1);
     if (tag && last?.tag === tag && now - last.at < MERGE_MS) Object.assign(last, { forward, at: now });
     else this.done.push({ forward, inverse, tag, at: now });

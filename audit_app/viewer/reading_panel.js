@@ -13,6 +13,7 @@ import { Toolbar } from './toolbar.js';
 import * as transport from './transport.js';
 import { RadiographViewer } from './viewer.js';
 import { buildCommands } from './commands.js';
+import { coloured } from './earlier.js';
 
 const MESSAGE_MS = 6000;
 const STEP_ANSWER_MS = 4000;
@@ -140,12 +141,15 @@ export class ReadingPanel {
     this.stage.setAttribute('aria-label', `Radiograph ${this.meta.name}`);
     this.viewer.open(prepared(this.meta));
     if (!this.colours.has(this.viewer.finding)) this.viewer.finding = this.meta.findings[0]?.name ?? '';
-    this.viewer.certainty = 'definite';
+    this.rules = value.rules ?? {};
+    this.viewer.certainty = this.firstCertainty();
+    this.viewer.showEarlier(coloured(this.rules.earlier ?? []));
     this.toolbar.setPresets(this.meta.presets, this.meta.default_preset);
     this.toolbar.press('invert', false);
     this.toolbar.setTool(this.viewer.gestures.tool);
     this.sidebar.setFindings(this.meta.findings);
     this.sidebar.setTexts(this.meta.texts);
+    this.sidebar.setRules(this.rules, this.viewer.earlier);
     this.model = new ReadingModel(value.reading);
     this.adopt(value.reading);
     this.saving.refresh(); // the value may be older than the page, e.g. after a tab was opened again
@@ -229,7 +233,7 @@ export class ReadingPanel {
     if (!this.model) return;
     this.sidebar.show({
       model: this.model, selected: this.viewer.selected(), isFresh: this.isFresh(), finding: this.viewer.finding,
-      certainty: this.viewer.certainty, colourOf: (name) => this.colourOf(name), isEditable: this.isEditable,
+      certainty: this.viewer.certainty, rules: this.rules ?? {}, colourOf: (name) => this.colourOf(name), isEditable: this.isEditable,
     });
   }
 
@@ -254,6 +258,7 @@ export class ReadingPanel {
     const isNew = change.kind === 'put' && !this.model.region(change.region.region_id);
     this.history.record(change, this.perform(change), { tag });
     if (isNew) this.freshId = change.region.region_id;
+    if (isNew) this.viewer.certainty = this.firstCertainty();
     this.showReading();
     return true;
   }
@@ -296,6 +301,11 @@ export class ReadingPanel {
       this.say(`The next box will be ${name}. Press Enter to give it to the box just drawn, too.`);
     }
     this.showSidebar();
+  }
+
+  // Where the protocol asks for it, nothing is said until the reader says it, for each box anew.
+  firstCertainty() {
+    return this.rules?.needs_certainty ? '' : this.viewer.certainty || 'definite';
   }
 
   chooseCertainty(name) {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +17,21 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from annotations.errors import AnnotationError, ReadingLocked, StaleEdit, UnknownRecord
+from annotations.cases import parse_case
+from annotations.errors import AnnotationError, CaseHidden, ReadingLocked, StaleEdit, UnknownRecord
 from annotations.records import Reading, Role
+from audit_app import study
 from audit_app.services import Services
 from audit_app.session import SIGN_IN, AccessRefused, Visitor, require, visitor_of_route
+from audit_app.viewer.adjudication_routes import (
+    ADJUDICATORS,
+    commit_adjudication,
+    decide,
+    reopen_adjudication,
+    send_adjudication,
+)
 from audit_app.viewer.forms import InvalidRequest, parse_base_version, parse_edit
-from audit_app.viewer.pixels import cached_picture
+from audit_app.viewer.pixels import CachedPicture, cached_picture
 from audit_app.viewer.prompt_route import send_prompt_map
 from audit_app.viewer.state import reading_value
 
@@ -51,6 +60,7 @@ class Action:
 def build_routes(services: Services) -> list[BaseRoute]:
     """The routes below ``/audit/`` for one workspace."""
     reading = "/audit/readings/{image_id}"
+    judged = "/audit/adjudications/{image_id}"
     actions = {
         ("GET", "/audit/images/{image_id}/pixels"): Action(send_pixels),
         ("GET", "/audit/images/{image_id}/preview"): Action(send_preview),
@@ -60,6 +70,10 @@ def build_routes(services: Services) -> list[BaseRoute]:
         ("POST", f"{reading}/reopen"): Action(reopen, READERS, has_body=True),
         ("POST", f"{reading}/reveal"): Action(reveal, READERS, has_body=True),
         ("POST", "/audit/images/{image_id}/words"): Action(send_prompt_map, has_body=True),
+        ("GET", judged): Action(send_adjudication, ADJUDICATORS),
+        ("POST", f"{judged}/decide"): Action(decide, ADJUDICATORS, has_body=True),
+        ("POST", f"{judged}/commit"): Action(commit_adjudication, ADJUDICATORS, has_body=True),
+        ("POST", f"{judged}/reopen"): Action(reopen_adjudication, ADJUDICATORS, has_body=True),
     }
     routes: list[BaseRoute] = [
         Route(path, _endpoint(services, action), methods=[method])
@@ -71,36 +85,52 @@ def build_routes(services: Services) -> list[BaseRoute]:
 # --- answers; each runs in a thread ------------------------------------------------------------
 
 
-def send_pixels(services: Services, _visitor: Visitor, image_id: str, _body: Any) -> Response:
+def send_pixels(services: Services, visitor: Visitor, image_id: str, _body: Any) -> Response:
     """The raw pixels, gzip; decompressed by the page, so that no proxy touches them."""
-    picture = cached_picture(services.workspace, services.store.images.get(image_id))
+    picture = _viewed_picture(services, visitor, image_id)
     return Response(picture.pixels.read_bytes(), media_type="application/gzip", headers=NO_STORE)
 
 
-def send_preview(services: Services, _visitor: Visitor, image_id: str, _body: Any) -> Response:
+def send_preview(services: Services, visitor: Visitor, image_id: str, _body: Any) -> Response:
     """A small JPEG that is shown until the pixels are there."""
-    picture = cached_picture(services.workspace, services.store.images.get(image_id))
+    picture = _viewed_picture(services, visitor, image_id)
     return Response(picture.preview.read_bytes(), media_type="image/jpeg", headers=NO_STORE)
+
+
+def _viewed_picture(services: Services, visitor: Visitor, image_id: str) -> CachedPicture:
+    """A picture, once it stands in the log that this visitor is sent it."""
+    image_id = parse_case(image_id).image_id
+    picture = cached_picture(services.workspace, services.store.images.get(image_id))
+    services.store.trail.note_view(visitor.name, image_id, "picture")
+    return picture
 
 
 def send_reading(services: Services, visitor: Visitor, image_id: str, _body: Any) -> Response:
     """The visitor's own reading as it stands."""
-    return _acknowledge(services.store.readings.get(image_id, visitor.name))
+    return _acknowledge(services.store.readings.open_case(image_id, visitor.name))
 
 
 def save_edit(services: Services, visitor: Visitor, image_id: str, body: Any) -> Response:
     """Apply one edit, at most once."""
-    image = services.store.images.get(image_id)
+    image = services.store.images.get(parse_case(image_id).image_id)
     present = services.store.readings.get(image_id, visitor.name)
     notes = {region.region_id: region.note for region in present.regions}
-    return _acknowledge(services.store.readings.apply(parse_edit(body, image, notes), visitor.name))
+    edit = replace(parse_edit(body, image, notes), image_id=image_id)
+    study.check_edit(services, edit, present)
+    return _acknowledge(services.store.readings.apply(edit, visitor.name))
 
 
 def commit(services: Services, visitor: Visitor, image_id: str, body: Any) -> Response:
     """Commit the reading as the page shows it."""
     version = parse_base_version(body)
+    study.check_commit(services, services.store.readings.get(image_id, visitor.name))
     return _acknowledge(
-        services.store.readings.commit(image_id, visitor.name, base_version=version)
+        services.store.readings.commit(
+            image_id,
+            visitor.name,
+            base_version=version,
+            maps_open=study.maps_open(services),
+        )
     )
 
 
@@ -111,7 +141,9 @@ def reopen(services: Services, visitor: Visitor, image_id: str, _body: Any) -> R
 
 def reveal(services: Services, visitor: Visitor, image_id: str, _body: Any) -> Response:
     """Record that the reader now sees a heatmap."""
-    return _acknowledge(services.store.readings.reveal(image_id, visitor.name))
+    study.check_maps(services, visitor, image_id)
+    is_open = study.maps_open(services)
+    return _acknowledge(services.store.readings.reveal(image_id, visitor.name, maps_open=is_open))
 
 
 def send_script(request: Request) -> Response:
@@ -171,6 +203,8 @@ def _answer(services: Services, action: Action, request: Request, body: Any) -> 
     except ReadingLocked as error:
         current = services.store.readings.get(image_id, visitor.name)
         return _refuse(409, str(error), reason="locked", reading=reading_value(current))
+    except CaseHidden as error:
+        return _refuse(409, str(error), reason="hidden")
     except UnknownRecord as error:
         return _refuse(404, str(error))
     except AnnotationError as error:

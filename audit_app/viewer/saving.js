@@ -113,6 +113,11 @@ export class Saving {
     if (!this.panel.model.regions.length && !this.panel.model.no_finding) {
       return this.panel.say('Mark what you see, or choose No Finding, before the commit.');
     }
+    const unsaid = this.panel.model.regions.find((region) => !region.certainty);
+    if (unsaid) {
+      this.panel.viewer.select(unsaid.region_id, { withFocus: true });
+      return this.panel.say(`Say first how certain ${unsaid.finding} is: Q definite, W probable, E possible.`);
+    }
     this.committing.add(caseId); // each case on its own: one may wait long for a server that is gone
     try {
       await this.commitOnceSaved(caseId, this.panel.meta.name);

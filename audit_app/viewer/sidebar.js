@@ -11,7 +11,7 @@ export class Sidebar {
     this.owner = owner;
     this.findingButtons = new Map();
     this.root = el('div', { class: 'sa-side' },
-      el('div', { class: 'sa-side-scroll' }, this.buildFindings(), this.buildCertainty(), this.buildBoxes(), this.buildTexts()),
+      el('div', { class: 'sa-side-scroll' }, this.buildFindings(), this.buildCertainty(), this.buildBoxes(), this.buildRules(), this.buildTexts()),
       this.buildCommit());
   }
 
@@ -48,6 +48,25 @@ export class Sidebar {
       on: { change: () => this.owner.setNote(this.note.value), keydown: (event) => this.noteKey(event) },
     });
     return el('section', { 'aria-label': 'Boxes' }, this.boxesTitle, this.boxes, this.note);
+  }
+
+  buildRules() {
+    this.rules = el('div', { class: 'sa-rules' });
+    return this.rules;
+  }
+
+  // What the protocol makes different from plain blinded reading, and what others said.
+  setRules({ notes = [] }, earlier) {
+    const line = ({ reader, regions, no_finding: none, colour }) => {
+      const swatch = el('span', { class: 'sa-swatch', 'aria-hidden': 'true' });
+      swatch.style.borderColor = colour;
+      const said = none ? 'No Finding' : regions.map(({ finding, certainty }) => (certainty === 'definite' ? finding : `${finding} (${certainty})`)).join(', ');
+      return el('li', {}, swatch, el('span', { text: `${reader}: ${said}` }));
+    };
+    this.rules.replaceChildren(
+      ...notes.map((text) => el('p', { class: 'sa-rule', text })),
+      ...(earlier.length ? [el('h3', { text: 'Earlier readings' }), el('ul', { class: 'sa-earlier-list' }, ...earlier.map(line))] : []),
+    );
   }
 
   buildTexts() {
@@ -141,7 +160,7 @@ export class Sidebar {
   boxItem(region, isSelected, colourOf, isEditable) {
     const swatch = el('span', { class: 'sa-swatch', 'aria-hidden': 'true' });
     swatch.style.borderColor = colourOf(region.finding);
-    const unsure = region.certainty === 'definite' ? '' : ` · ${region.certainty}`;
+    const unsure = region.certainty === 'definite' ? '' : ` · ${region.certainty || 'certainty?'}`;
     return el('li', { 'data-region-id': region.region_id, class: isSelected ? 'sa-selected' : '' },
       el('button', {
         type: 'button', class: 'sa-box-name', 'aria-pressed': String(isSelected), on: { click: () => this.owner.selectBox(region.region_id) },
@@ -152,13 +171,14 @@ export class Sidebar {
       }));
   }
 
-  showCommit({ model, isEditable }) {
+  showCommit({ model, isEditable, rules }) {
     const isCommitted = !model.is_open;
     this.commit.hidden = isCommitted;
     this.commit.disabled = !isEditable;
     this.commit.textContent = model.commits ? 'Commit the correction' : 'Commit reading';
     this.correct.hidden = !isCommitted;
-    this.compare.hidden = model.commits === 0;
+    const isUnlocked = model.commits > 0 || (rules.maps === 'at once' && model.regions.length > 0);
+    this.compare.hidden = rules.maps === 'never' || !isUnlocked;
     this.commitNote.textContent = commitText(model);
   }
 

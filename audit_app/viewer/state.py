@@ -10,12 +10,14 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from annotations.cases import parse_case
 from annotations.errors import AnnotationError, UnknownRecord
-from annotations.findings import NO_FINDING
 from annotations.records import ImageRecord, Reading, Region
 from annotations.shapes import shape_value
+from audit_app import study
 from audit_app.services import Services
 from audit_app.session import Visitor
+from audit_app.viewer.pace import pace_text
 from audit_app.viewer.pixels import cached_picture
 
 PAGE_ROWS: Final = 50
@@ -38,6 +40,8 @@ class Filters:
     source: str | None = None
     finding: str | None = None
     search: str = ""
+    view: str | None = None
+    read_by: str | None = None  # only for roles that may know who read what
 
     def as_arguments(self) -> dict[str, Any]:
         """As the store's worklist takes them."""
@@ -46,12 +50,14 @@ class Filters:
             "source": self.source or None,
             "finding": self.finding or None,
             "search": self.search or "",
+            "view": self.view or None,
+            "read_by": self.read_by or None,
         }
 
 
 def finding_values(services: Services) -> list[dict[str, str]]:
     """The findings that a box may have, each with its colour and, for the first ten, its key."""
-    names = [name for name in services.store.findings() if name != NO_FINDING]
+    names = study.finding_names(services)
     return [
         {
             "name": name,
@@ -119,7 +125,7 @@ def region_value(region: Region) -> dict[str, Any]:
 def reading_value(reading: Reading) -> dict[str, Any]:
     """One reading as JSON."""
     return {
-        "image_id": reading.image_id,
+        "image_id": reading.case_id,
         "version": reading.version,
         "status": reading.status,
         "is_open": reading.is_open,
@@ -148,14 +154,23 @@ def case_value(
         "sent_at": time.time_ns(),
     }
     try:
-        reading = services.store.readings.get(image_id, visitor.name)
-        meta = case_meta(services, image_id)
+        reading = services.store.readings.open_case(image_id, visitor.name)
+        meta = case_meta(services, reading.image_id)
+        rules = study.rules_value(services, visitor, reading)
+        # The file's name may be known from the first reading, or from the folder.
+        name = study.case_name(services, visitor, image_id, meta["name"])
+        meta |= {
+            "case_id": image_id,
+            "name": name,
+            "smallest_box_px": rules["smallest_box_px"],
+        }
         return {
             **frame,
             # The report names the findings: who reads it first does not read the picture.
             "meta": meta if reading.commits else without_report(meta),
             "reading": reading_value(reading),
             "may_edit": visitor.role in EDITORS,
+            "rules": rules,
             "prefetch": prefetch_values(services, next_id),
         }
     except AnnotationError as error:
@@ -166,8 +181,8 @@ def prefetch_values(services: Services, next_id: str | None) -> list[dict[str, A
     """What the page needs to know to fetch the next case's pixels ahead."""
     if next_id is None:
         return []
-    image = services.store.images.get(next_id)
-    return [{"case_id": image.image_id, "width": image.width, "height": image.height}]
+    image = services.store.images.get(parse_case(next_id).image_id)
+    return [{"case_id": next_id, "width": image.width, "height": image.height}]
 
 
 def outbox_key(services: Services, visitor: Visitor) -> str:
@@ -215,6 +230,7 @@ def worklist_value(
         "n_matching": shown.n_matching,
         "n_images": shown.n_images,
         "n_read": shown.n_read,
+        "pace": pace_text(images.commit_times(visitor.name), shown.n_images - shown.n_read),
         "page": page,
         "n_pages": n_pages,
         "case_id": image_id,
@@ -234,6 +250,15 @@ def first_unread(services: Services, visitor: Visitor) -> str | None:
     return None
 
 
+def known_image(services: Services, case_id: object) -> str:
+    """The id of the image of a case.
+
+    Raises:
+        UnknownRecord: If there is no such case.
+    """
+    return parse_case(known_case(services, case_id)).image_id
+
+
 def known_case(services: Services, image_id: object) -> str:
     """The id, when it is one of this workspace's images.
 
@@ -242,4 +267,5 @@ def known_case(services: Services, image_id: object) -> str:
     """
     if not isinstance(image_id, str) or not image_id:
         raise UnknownRecord(f"{image_id!r} is no image of this workspace; reload the worklist")
-    return services.store.images.get(image_id).image_id
+    services.store.images.get(parse_case(image_id).image_id)
+    return image_id

@@ -43,4 +43,8 @@ export async function fetchPreview(imageId) {
   return createImageBitmap(await (await fetchImage(`images/${imageId}/preview`)).blob());
 }
 
+export const fetchAdjudication = (imageId) => request(`adjudications/${imageId}`);
+
+export const adjudicate = (imageId, action, body) => post(`adjudications/${imageId}/${action}`, body);
+
 export const askWords = (imageId, question) => post(`images/${imageId}/words`, question);

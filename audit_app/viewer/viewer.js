@@ -1,6 +1,7 @@
 // The stage of the reading panel: one radiograph, its boxes, and what the pointer does to them.
 
 import { BoxLayer } from './boxes.js';
+import { EarlierLayer } from './earlier.js';
 import { areaOf, hitTest, isInside, lengthMm, moveBox, scaleBar, toPicture } from './geometry.js';
 import { Gestures } from './gestures.js';
 import { el, uuid } from './dom.js';
@@ -16,6 +17,8 @@ export class RadiographViewer {
     Object.assign(this, { stage, owner, regions: [], selectedId: null, warnedId: null, isEditable: false });
     Object.assign(this, { finding: '', certainty: 'definite', draft: null, ruler: null });
     this.picture = new PictureView(stage, { onDraw: () => this.drawOverlay() });
+    this.earlier = [];
+    this.earlierBoxes = new EarlierLayer(stage); // below the reader's own
     this.boxes = new BoxLayer(stage, { onFocus: (id) => this.select(id) });
     this.gestures = new Gestures(stage, this);
     this.info = stage.appendChild(el('div', { class: 'sa-info', 'aria-hidden': 'true' }));
@@ -37,6 +40,7 @@ export class RadiographViewer {
 
   close() {
     this.gestures.abort();
+    this.showEarlier([]);
     Object.assign(this, { regions: [], selectedId: null, draft: null, ruler: null, pointer: null, isEditable: false });
     this.picture.close();
     this.boxes.render(this.picture.view, this.boxState());
@@ -93,7 +97,8 @@ export class RadiographViewer {
 
   drawn(box) {
     if (!box) {
-      this.owner.refuse('That box was smaller than 2 pixels and was not kept. Drag a larger one.');
+      const smallest = this.picture.meta.smallest_box_px ?? 2;
+      this.owner.refuse(`That box was smaller than ${smallest} pixels and was not kept. Drag a larger one.`);
       return;
     }
     const region = { region_id: uuid(), finding: this.finding, certainty: this.certainty, box, note: '', shape: null };
@@ -173,6 +178,7 @@ export class RadiographViewer {
 
   setHidden(isHidden) {
     this.boxes.isHidden = isHidden;
+    this.earlierBoxes.setHidden(isHidden);
     this.boxes.setHidden(isHidden);
   }
 
@@ -191,7 +197,14 @@ export class RadiographViewer {
     };
   }
 
+  // Boxes of others: [{reader, regions, colour}], never to be picked or changed.
+  showEarlier(readings) {
+    this.earlier = readings;
+    this.earlierBoxes.render(this.picture.view, readings);
+  }
+
   drawBoxes() {
+    this.earlierBoxes.render(this.picture.view, this.earlier);
     this.boxes.render(this.picture.view, this.boxState());
   }
 

@@ -10,16 +10,17 @@ export class Worklist {
     Object.assign(this, { host, trigger, value: null });
     this.progress = el('progress', { class: 'sa-progress', 'aria-label': 'Cases read' });
     this.summary = el('p', { class: 'sa-summary', role: 'status' });
+    this.pace = el('p', { class: 'sa-pace', title: 'The median of your last cases, without breaks' });
     this.rows = el('ol', { class: 'sa-rows', 'aria-label': 'Cases' });
     this.previous = el('button', { type: 'button', text: '‹', 'aria-label': 'Previous page', on: { click: () => this.turn(-1) } });
     this.next = el('button', { type: 'button', text: '›', 'aria-label': 'Next page', on: { click: () => this.turn(1) } });
     this.place = el('span', { class: 'sa-place' });
     host.classList.add('sa-worklist');
-    host.replaceChildren(this.progress, this.summary, this.rows, el('div', { class: 'sa-pager' }, this.previous, this.place, this.next));
+    host.replaceChildren(this.progress, this.summary, this.pace, this.rows, el('div', { class: 'sa-pager' }, this.previous, this.place, this.next));
     document.addEventListener('sa-reading', (event) => this.readingChanged(event.detail));
   }
 
-  // {rows, n_matching, n_images, n_read, page, n_pages, case_id, position_key, first_unread}
+  // {rows, n_matching, n_images, n_read, pace, page, n_pages, case_id, position_key, first_unread}
   show(value) {
     if (!value) return;
     this.value = value;
@@ -27,6 +28,7 @@ export class Worklist {
     this.progress.value = value.n_read;
     const matching = value.n_matching === value.n_images ? '' : ` · ${value.n_matching} match`;
     this.summary.textContent = `${value.n_read} of ${value.n_images} read${matching}`;
+    this.pace.textContent = value.pace ?? '';
     this.rows.replaceChildren(...value.rows.map((row) => this.row(row)));
     if (!value.rows.length) this.rows.append(el('li', { class: 'sa-no-rows', text: value.n_images ? 'No case matches.' : 'This workspace has no images yet. Import some in the tab Data & models.' }));
     this.place.textContent = value.n_pages > 1 ? `${value.page + 1} / ${value.n_pages}` : '';

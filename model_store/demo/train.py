@@ -96,12 +96,12 @@ FULL_PLAN: Final = Plan(
 
 def quick_plan() -> Plan:
     """The same steps on a handful of films: it shows that everything runs, not that it learns."""
-    short = PretrainingSettings(n_pictures=48, steps=3, batch=16)
+    short = PretrainingSettings(n_pictures=16, steps=3, batch=8)
     return Plan(
         pretraining=dict.fromkeys(FULL_PLAN.pretraining, short),
-        heads=replace(FULL_PLAN.heads, n_pictures=48, epochs=1),
-        n_check=40,
-        n_demo=3,
+        heads=replace(FULL_PLAN.heads, n_pictures=16, epochs=1),
+        n_check=24,
+        n_demo=2,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,45 @@ class TinyModel:
         if mode in self.missing:
             raise MissingHead(f"model '{model}' has no {mode} weights; train it first")
         self.asked.append((mode, method, float(picture.mean())))
+        return self._answer(mode, picture, findings)
+
+    def explain_random(
+        self,
+        model: str,
+        mode: str,
+        method: str,
+        picture: np.ndarray,
+        findings: Sequence[str],
+        *,
+        seed: int,
+    ) -> TinyExplanation:
+        """Maps of noise that the seed and the picture decide."""
+        told = self._answer(mode, picture, findings)
+        rng = np.random.default_rng([seed, int(picture.sum())])
+        maps = rng.random(told.maps.shape).astype(np.float32)
+        weights = {"weights_sha256": f"random:{seed}"}
+        return replace(told, maps=maps, provenance=told.provenance | weights)
+
+    def frame(self, model: str, picture: np.ndarray) -> tuple[np.ndarray, FrameGeometry]:
+        """The middle of the picture, one pixel of it for each of the grid."""
+        geometry = frame_geometry(self.preprocessing, picture.shape, GRID)
+        x = (np.arange(GRID[1]) + 0.5 + geometry.offset_x) / geometry.scale_x
+        y = (np.arange(GRID[0]) + 0.5 + geometry.offset_y) / geometry.scale_y
+        columns, rows = (
+            np.clip(at.astype(int), 0, edge - 1)
+            for at, edge in ((x, picture.shape[1]), (y, picture.shape[0]))
+        )
+        return picture[np.ix_(rows, columns)], geometry
+
+    def frame_scores(
+        self, model: str, mode: str, frames: np.ndarray, findings: Sequence[str]
+    ) -> np.ndarray:
+        """Brightness in the top rows for the first finding, one row further down for each next."""
+        turn = {"zs": 0, "lp": 3, "ft": 7}[mode]
+        told = [frames[:, (turn + k) % GRID[0]].mean(axis=1) for k, _ in enumerate(findings)]
+        return np.stack(told, axis=1).astype(np.float32)
+
+    def _answer(self, mode: str, picture: np.ndarray, findings: Sequence[str]) -> TinyExplanation:
         rows = np.array_split(np.arange(picture.shape[0]), GRID[0])
         columns = np.array_split(np.arange(picture.shape[1]), GRID[1])
         blocks = np.array([[picture[np.ix_(r, c)].mean() for c in columns] for r in rows])

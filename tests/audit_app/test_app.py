@@ -13,7 +13,8 @@ import pytest
 from annotations.store import Store
 from annotations.workspace import create_workspace
 from audit_app.accounts import add_account
-from audit_app.app import banner_text, build_page
+from audit_app.app import build_page
+from audit_app.banner import banner_value
 from audit_app.errors import AuditError
 from audit_app.handlers import OWN_PARAMETER
 from audit_app.services import Services
@@ -65,7 +66,7 @@ def test_every_handler_takes_the_request_that_says_who_is_there(services) -> Non
 
 
 def test_the_banner_names_workspace_reader_and_what_it_is_not_for(services) -> None:
-    text = banner_text(services, Visitor("mira", "reader"))
+    text = str(banner_value(services, Visitor("mira", "reader")))
     for part in ("ward 7", "mira (reader)", "Synthetic", "Not for clinical use"):
         assert part in text
 
@@ -76,9 +77,9 @@ def test_forms_with_gaps_are_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(AuditError, match="check the place"):
         import_params(str(tmp_path / "nothing"), "folder", "x", False)
     with pytest.raises(AuditError, match="choose a preset or type a name"):
-        model_params(None, "", "", "")
+        model_params(None, "", "", "", "")
     with pytest.raises(AuditError, match="no checkpoint was given"):
-        model_params("cnn", "", "timm:resnet18", "Edema")
+        model_params("cnn", "", "timm:resnet18", "Edema", "")
     with pytest.raises(AuditError, match="add one first"):
         training_params(None, None, "lp", "study", "auto")
     assert import_params(str(tmp_path), "nih", " mira ", True) == {

@@ -20,7 +20,14 @@ from audit_app.errors import AuditError
 from tests.audit_app.small_study import Study, TinyModel, make_study
 
 BOX = {"Cardiomegaly": [(8, 12, 22, 28)]}
-PARAMS: dict[str, object] = {"model": "tiny", "modes": ["zs"], "replicates": 20}
+PARAMS: dict[str, object] = {
+    "model": "tiny",
+    "modes": ["zs"],
+    "replicates": 20,
+    "controls": [],
+    "reliance": "",
+    "report": False,
+}
 
 
 @pytest.fixture

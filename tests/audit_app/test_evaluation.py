@@ -17,9 +17,8 @@ from audit_app.evaluation import (
     Setting,
     agreement_row,
     invalid_row,
-    score_region_map,
-    working_grid,
 )
+from audit_app.region_scores import score_region_map, working_grid
 from model_store.preprocessing import FrameGeometry, frame_geometry
 from tests.audit_app.naive_agreement import CURVE, naive_columns
 from tests.audit_app.small_study import TinyExplanation

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from audit_app.guard import Guard, event_of, where_it_failed
+from audit_app.guard import Guard, where_it_failed
 from audit_app.login_backoff import LoginBackoff, wait_after
+from audit_app.page_calls import call_in
 from audit_app.policy import Policy
 from audit_app.session_clock import SessionClock
 from audit_app.settings import Settings
@@ -584,7 +585,7 @@ class TestAnswers:
      (b'{"fn_index": "3"}', None), (b"[" * 100_000, None)],
 )  # fmt: skip
 def test_the_event_of_a_body_is_its_number_or_none(body: bytes, number: int | None) -> None:
-    assert event_of(body) == number
+    assert call_in({"path": "/gradio_api/run/predict"}, body).event == number
 
 
 def test_a_failure_is_described_by_type_and_place_only() -> None:

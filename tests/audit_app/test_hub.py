@@ -17,7 +17,9 @@ import pytest
 from annotations.records import Job
 from annotations.store import Store
 from annotations.workspace import Workspace, create_workspace
-from audit_app.hub import is_hub_source
+from audit_app.environment import NO_DOWNLOADS
+from audit_app.errors import AuditError
+from audit_app.hub import add_from_hub, is_hub_source
 from audit_app.jobs import is_alive, submit_job
 
 WAIT_S = 120.0
@@ -124,6 +126,15 @@ def test_the_job_fetches_the_model_and_its_worker_stays_offline(
     weights = (hub / "open_clip_model.safetensors").read_bytes()
     assert (workspace.models / "clip" / "open_clip_model.safetensors").read_bytes() == weights
     assert entry["weights_sha256"] == hashlib.sha256(weights).hexdigest()
+
+
+def test_no_job_lifts_an_administrators_ban_on_downloads(
+    workspace: Workspace, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NO_DOWNLOADS, "1")
+    with pytest.raises(AuditError, match="HF_HUB_OFFLINE was set where the program was started"):
+        add_from_hub(workspace, store, "clip", "lab/clip", lambda *_: False)
+    assert store.models.all() == {}
 
 
 def test_a_repository_that_is_not_there_fails_the_job_with_the_sentence(

@@ -12,7 +12,7 @@ from audit_app.mean_maps import LEVELS, MapKey, MeanMaps, add_maps, levels_of, p
 from model_store.preprocessing import frame_geometry
 from tests.audit_app.naive_agreement import naive_hit, naive_mask
 
-KEY = MapKey("zs", "gradcam", "Edema", 14, 14)
+KEY = MapKey("tiny", "zs", "gradcam", "Edema", 14, 14)
 
 
 def random_maps(n: int, seed: int = 0) -> list[np.ndarray]:

@@ -10,7 +10,7 @@ from skimage.draw import polygon2mask
 
 from annotations.regions import Box, outline_mask
 from annotations.shapes import Shape, shape_mask
-from audit_app.evaluation import (
+from audit_app.region_scores import (
     region_mask,
     region_reference,
     score_region_map,

@@ -42,7 +42,7 @@ from audit_app.serving import (
 )
 from audit_app.session import visitor_of_route
 from audit_app.settings import Settings
-from audit_app.sharing import SharingFailed, SharingRefused, share_banner
+from audit_app.sharing import SharingFailed, SharingRefused
 from tests.audit_app.guarded_page import PRIVATE, SECRET_LABEL, build_demo, event_number
 
 PASSWORD = "correct horse battery"
@@ -561,10 +561,6 @@ class TestSharing:
             start(build_demo(member_services), member_services, settings)
         assert settings.port is not None
         assert not is_served(settings.port)
-
-    def test_a_banner_is_there_while_a_link_may_be_open(self) -> None:
-        assert "share link" in share_banner(Settings(share=True))
-        assert share_banner(Settings()) == ""
 
     def test_every_refusal_is_a_sentence_of_this_package(self) -> None:
         assert issubclass(SharingRefused, AuditError)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,10 +19,10 @@ import pytest
 
 from annotations.store import Store
 from annotations.workspace import open_workspace
-from audit_app.audit import load_picture
+from audit_app.audit_images import load_picture
 from audit_app.errors import AuditError
-from audit_app.reports.heat_grid import PRINT, colour_of, draw_heat_grid, ink_on
-from audit_app.reports.summary import MACRO
+from audit_app.reports.heat_grid import PRINT, SCREEN, colour_of, draw_heat_grid, ink_on
+from audit_app.reports.summary import MACRO, POOLED
 from audit_app.reports.survey import CHOSEN
 from audit_app.survey import run_survey
 from audit_app.survey_folder import SurveyFolder
@@ -136,6 +136,23 @@ def test_every_cell_holds_what_plain_loops_give(study: Study, tmp_path: Path) ->
         assert (row["n_scored"], row["n_patients"]) == ("7", "3")
         assert row["hit_low"] == ""
         assert "too few patients" in row["note"]
+
+
+def test_all_cells_report_the_pooled_line_where_no_macro_has_an_interval(
+    study: Study, tmp_path: Path
+) -> None:
+    found = survey(study, tmp_path / "out").survey
+    assert found.headline == MACRO  # with three patients neither has an interval
+    folder = SurveyFolder(tmp_path / "out")
+    for number, cell in enumerate(found.ordered):
+        lines = [{**line, "hit_low": 0.1, "hit_high": 0.9} if line["finding"] == POOLED else line
+                 for line in cell.lines]  # fmt: skip
+        folder.keep(number, replace(cell, lines=tuple(lines)))
+    again = folder.read()
+    assert again is not None
+    assert again.headline == POOLED
+    assert {cell.overall["finding"] for cell in again.ordered if cell.lines} == {POOLED}
+    assert POOLED in draw_heat_grid(again, SCREEN)
 
 
 def test_a_refused_cell_keeps_its_reason_and_the_others_go_on(study: Study, tmp_path: Path) -> None:
@@ -332,7 +349,7 @@ def test_the_figure_shows_every_cell_its_numbers_and_chance(study: Study, tmp_pa
     (chance,) = [path for path in figure.iter(f"{SVG}path") if path.get("data-chance")]
     best = result.survey.best
     assert best is not None
-    assert float(chance.get("data-chance")) == pytest.approx(best.macro["chance_hit"], abs=1e-4)
+    assert float(chance.get("data-chance")) == pytest.approx(best.overall["chance_hit"], abs=1e-4)
     assert sum(one.get("data-best") == "yes" for one in figure.iter(f"{SVG}rect")) == 1
     assert any("never a default" in (text.text or "") for text in figure.iter(f"{SVG}text"))
 

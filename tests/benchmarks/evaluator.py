@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,29 +24,29 @@ from torch import Tensor, nn
 from annotations.imaging.sample_pool import SamplePool
 from annotations.store import Store
 from annotations.workspace import Workspace, open_workspace
-from audit_app.demo import create_demo
+from audit_app.demo import N_IMAGES, create_demo
 from audit_app.encoding import encode_images, frame_request
 from audit_app.evaluator.choices import EvaluationChoices
-from audit_app.evaluator.modelling import chosen_settings, read_frames
+from audit_app.evaluator.modelling import chosen_settings, read_frames, training_set
 from audit_app.evaluator.plan import EvaluationPlan, plan_evaluation
 from audit_app.evaluator.result import EvaluationResult, load_result
 from audit_app.metrics.calibration import probabilities_of, reliability_curve
 from audit_app.metrics.classification import multilabel_metrics, study_decision
 from audit_app.metrics.thresholds import choose_thresholds, threshold_decision
 from audit_app.models import make_runtime
-from model_store.embedding_scores import visual_tower
 from model_store.encoder import ImageEncoder
-from model_store.fine_tune import train_fine_tune
 from model_store.linear_probe import Parts, fit_probe
 from model_store.loading import LoadedModel
 from model_store.optimise import Task, fit, xavier_head
-from model_store.scoring import HeadScorer
-from model_store.training import Ticker, TrainingSet, TrainingSettings, find_preset
+from model_store.training import Ticker, TrainingSettings, find_preset
+from tests.benchmarks.fine_tune_step import step_ratio
+from tests.benchmarks.page_calls import answer_ms_while_training
 from tests.benchmarks.report import Figure, report
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODEL = "demo-vit"
 TIMES = ("minutes", "seconds_per_image")
+N_CALLS = 200
 STEP_PICTURES = 12  # the demo has few training pictures: several full steps in each epoch
 
 
@@ -60,9 +58,10 @@ class Size:
     epochs: int = 10
     modes: str = "zs,lp,ft"
     repeats: int = 3
+    n_images: int = N_IMAGES
 
 
-QUICK = Size(n_rows=2000, epochs=2, modes="zs,lp", repeats=1)
+QUICK = Size(n_rows=2000, epochs=2, modes="zs,lp", repeats=1, n_images=24)
 
 
 def timed(act: Callable[[], object]) -> float:
@@ -200,69 +199,18 @@ def probe_figures(probing: Probing) -> list[Figure]:
     ]
 
 
-def step_ratio(probing: Probing, folder: Path, repeats: int) -> float:
-    """Seconds of a bare PyTorch step over those of ours, same precision, medians."""
+def fine_tune_ratio(probing: Probing, repeats: int) -> float:
+    """How near a step of the study's fine-tune comes to a bare PyTorch step."""
     rows = np.concatenate(probing.parts)
     frames, _ = read_frames(
         [probing.plan.images[row] for row in rows], probing.encoder, lambda *_: False
     )
     place = {int(row): number for number, row in enumerate(rows)}
-    data = TrainingSet(
-        lambda row: frames[place[row]],
-        probing.labels.astype(np.float32),
-        probing.plan.findings,
-        [int(row) for row in probing.parts.train],
-        [int(row) for row in probing.parts.validation],
-    )
+    data = training_set(probing.plan, lambda row: frames[place[row]])
     preset = find_preset("ft", "study")
-    settings = replace(preset, epochs=2 * repeats, batch_size=STEP_PICTURES, precision="fp32")
-    ours = step_seconds(probing.loaded, data, settings, folder)
-    size = settings.batch_size
-    batch = probing.loaded.normalise(frames[:size])
-    wanted = torch.from_numpy(data.labels[:size].astype(np.float32))
-    return bare_step_seconds(probing.loaded, batch, wanted, len(ours)) / statistics.median(ours)
-
-
-def step_seconds(
-    loaded: LoadedModel, data: TrainingSet, settings: TrainingSettings, folder: Path
-) -> list[float]:
-    """Seconds of each full step but an epoch's first, which waits for the validation before it."""
-    moments: list[tuple[float, str]] = []
-
-    def note(done: int, total: int, message: str) -> bool:
-        del done, total
-        moments.append((time.perf_counter(), message))
-        return False
-
-    train_fine_tune(loaded, data, folder / "ft.safetensors", settings=settings, progress=note)
-    pairs = itertools.pairwise(moments)
-    n_full = len(data.train) // settings.batch_size
-    return [
-        end - start
-        for (start, before), (end, message) in pairs
-        if ", batch " in before
-        and ", batch " in message
-        and int(message.split("batch ")[1].split(" ")[0]) <= n_full
-    ]
-
-
-def bare_step_seconds(loaded: LoadedModel, batch: Tensor, wanted: Tensor, count: int) -> float:
-    """The median of the same steps without anything around them."""
-    from copy import deepcopy
-
-    tower = deepcopy(visual_tower(loaded)).requires_grad_(True)
-    scorer = HeadScorer(tower, xavier_head(loaded.embedding_size, wanted.shape[1])).train()
-    optimiser = torch.optim.AdamW(scorer.parameters(), lr=1e-5, weight_decay=1e-2, fused=True)
-    seconds = []
-    for _ in range(count + 1):
-        start = time.perf_counter()
-        optimiser.zero_grad(set_to_none=True)
-        loss = nn.functional.binary_cross_entropy_with_logits(scorer(batch), wanted)
-        loss.backward()
-        optimiser.step()
-        float(loss.detach())
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
+    size = min(STEP_PICTURES, len(data.train))
+    settings = replace(preset, epochs=2 * repeats, batch_size=size, precision="fp32")
+    return step_ratio(probing.loaded, frames, data, settings)
 
 
 def metrics_seconds(n_rows: int) -> float:
@@ -296,7 +244,7 @@ def main(arguments: list[str]) -> int:
     size = QUICK if parser.parse_args(arguments).quick else Size()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        create_demo(folder / "demo", progress=lambda *_: False)
+        create_demo(folder / "demo", progress=lambda *_: False, n_images=size.n_images)
         with Store.open(open_workspace(folder / "demo")) as store:
             for job in store.jobs.recent():
                 store.jobs.cancel(job.job_id)
@@ -310,8 +258,8 @@ def main(arguments: list[str]) -> int:
                 Figure("demo's whole table, both presets", seconds, "s", 180),
                 *probe_figures(probing),
                 Figure(
-                    "fine-tune step over a bare PyTorch loop",
-                    step_ratio(probing, folder, size.repeats),
+                    "fine-tune step, loading included, over a bare PyTorch step",
+                    fine_tune_ratio(probing, size.repeats),
                     "x",
                     0.95,
                     at_most=False,
@@ -323,6 +271,8 @@ def main(arguments: list[str]) -> int:
         if size is not QUICK:  # the suite has a test of it
             cells = different_cells(folder / "killed", folder / "again", size, expected)
             figures.append(Figure("cells that a kill changes", cells, "", 0))
+            calls = answer_ms_while_training(folder / "demo", MODEL, N_CALLS)
+            figures.append(Figure("page's answer while it trains, p95", calls, "ms", 50))
         return report(figures)
 
 

@@ -22,7 +22,7 @@ def app(tmp_path: Path) -> Iterator[App]:
     chromium_path()
     workspace = create_workspace(tmp_path / "workspace", name="ward")
     with Store.open(workspace) as store:
-        add_model(workspace, store, "demo-cnn")
+        add_model(workspace, store, "demo-vit")
     running = App(workspace, {})
     running.start()
     yield running
@@ -30,13 +30,15 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 @pytest.mark.browser
-def test_a_synonym_typed_into_the_table_is_the_next_version(browser: Browser, app: App) -> None:
+def test_prompts_are_saved_as_versions_and_unsaved_ones_outlive_a_look_at_another_tab(
+    browser: Browser, app: App
+) -> None:
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     panel = PanelPage(context.new_page(), app)
     page = panel.page
     page.goto(app.url)
     page.get_by_role("tab", name="Data & models").click()
-    expect(page.locator("#model-list li")).to_contain_text("demo-cnn", timeout=LONG_MS)
+    expect(page.locator("#model-list li")).to_contain_text("demo-vit", timeout=LONG_MS)
     page.locator("#prompts button").first.click()
     expect(page.locator("#prompt-status")).to_contain_text("Version 1, in use")
 
@@ -47,10 +49,20 @@ def test_a_synonym_typed_into_the_table_is_the_next_version(browser: Browser, ap
     expect(page.locator("#prompt-status")).to_contain_text("Saved as version 2")
 
     with Store.open(app.workspace) as store:
-        entry = load_entry(store, "demo-cnn")
+        entry = load_entry(store, "demo-vit")
     assert entry.prompts.synonyms == {
         "Enlarged Cardiomediastinum": ("wide mediastinum", "broad mediastinum")
     }
     assert entry.prompt_version(1).synonyms == {}
+
+    page.locator("#prompt-template textarea, #prompt-template input").fill("film of {finding}")
+    page.get_by_role("tab", name="Read").click()
+    with Store.open(app.workspace) as store:
+        add_model(app.workspace, store, "demo-cnn")  # comes first in the list
+    page.get_by_role("tab", name="Data & models").click()
+    expect(page.locator("#model-list li").first).to_contain_text("demo-cnn", timeout=LONG_MS)
+    expect(page.locator("#prompt-model input")).to_have_value("demo-vit")
+    template = page.locator("#prompt-template textarea, #prompt-template input")
+    expect(template).to_have_value("film of {finding}")
     assert panel.complaints == []
     context.close()

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from annotations.errors import StoreError, UnknownFinding, UnknownRecord
-from annotations.records import ImageRecord, NewImage, Region
+from annotations.records import Edit, ImageRecord, NewImage, Region
 from annotations.regions import Box
 from annotations.store import Store
 
@@ -131,6 +131,38 @@ def test_the_worklist_filters_by_status_source_finding_and_name(
     assert found(store, search="  ") == six
     assert found(store, search="' OR 1=1 --") == []
     assert found(store, source="nih", status="committed", finding="Edema", search="2") == [six[1]]
+
+
+def test_the_worklist_filters_by_view_and_by_who_committed(
+    store: Store, six: list[str], new_image: MakeImage
+) -> None:
+    lateral = store.images.add(new_image("lateral.png", view="LATERAL"))[0].image_id
+    unknown = store.images.add(new_image("unknown.png", view=""))[0].image_id
+    assert store.images.views() == ["AP", "LATERAL"]
+    assert found(store, view="LATERAL") == [lateral]
+    assert found(store, view="AP", source="nih", search="a") == [six[5]]
+    assert found(store, read_by="bob") == six
+    assert found(store, read_by="alice", status="committed", view="AP") == [six[1], six[3], six[5]]
+    assert found(store, read_by="nobody") == []
+    assert found(store, status="new", read_by="bob") == [six[0], six[2], six[4]]
+    assert unknown in found(store)
+
+
+def test_the_times_of_the_last_commits_are_those_of_own_new_cases(
+    store: Store, six: list[str]
+) -> None:
+    for number, image_id in enumerate((six[0], six[2], six[4])):
+        edit = Edit(f"c{number}", 1, image_id, 0, "no_finding", no_finding=True)
+        store.readings.apply(edit, "alice")
+        store.readings.commit(image_id, "alice", base_version=1)
+    store.readings.reopen(six[0], "alice")
+    store.readings.commit(six[0], "alice", base_version=1)  # a correction is no new case
+    first = [
+        one.committed_at for one in store.readings.committed(readers=["alice"]) if not one.imported
+    ]
+    assert store.images.commit_times("alice") == sorted(first, reverse=True)
+    assert store.images.commit_times("alice", limit=2) == sorted(first, reverse=True)[:2]
+    assert store.images.commit_times("bob") == []
 
 
 def test_wrong_filters_are_refused(store: Store) -> None:

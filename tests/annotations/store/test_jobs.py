@@ -126,6 +126,18 @@ def test_the_newest_jobs_come_first(store: Store) -> None:
     assert [job.job_id for job in store.jobs.recent(kinds=["train"])] == [ids[1]]
 
 
+def test_old_answers_are_forgotten_and_waiting_and_other_jobs_stay(store: Store) -> None:
+    ended = [store.jobs.submit("prompt", {"n": n}, "mira").job_id for n in range(5)]
+    for job_id in ended:
+        store.jobs.cancel(job_id)
+    audit = store.jobs.submit("audit", {}, "mira").job_id
+    store.jobs.cancel(audit)
+    waiting = store.jobs.submit("prompt", {}, "mira").job_id
+    assert store.jobs.forget(("prompt", "explain"), keep=2) == 3
+    assert [job.job_id for job in store.jobs.recent()] == [waiting, audit, *ended[:2:-1]]
+    assert store.jobs.forget(("prompt", "explain"), keep=2) == 0
+
+
 def test_the_worker_reports_itself(store: Store) -> None:
     assert store.jobs.worker() is None
     assert store.jobs.worker_seen_at() is None

@@ -89,7 +89,7 @@ def test_a_database_of_the_first_version_opens_and_says_what_it_said(
         assert store.readings.get("i1", "alice").regions == committed.regions
         assert store.check(files=False) == []
         assert [row.kind for row in store.log.rows()] == ["migrate", "commit", "put"]
-        assert store.log.rows()[0].details["migrations"] == ["m002_shapes"]
+        assert store.log.rows()[0].details["migrations"] == ["m002_shapes", "m003_studies"]
         # And work goes on there.
         opened = store.readings.reopen("i1", "alice")
         edit = Edit("tab-2", 1, "i1", opened.version, "put", region=shaped())

@@ -10,7 +10,7 @@ import numpy as np
 from annotations.records import ImageRecord
 from annotations.regions import Box
 from audit_app.comparison.heat import block_means, heat_layer, peak_px, thumbnail, to_bytes
-from audit_app.evaluation import crop_to_picture, region_reference, score_region_map
+from audit_app.region_scores import crop_to_picture, region_reference, score_region_map
 from model_store.preprocessing import frame_geometry
 
 

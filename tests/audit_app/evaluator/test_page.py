@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from audit_app.evaluator.figures import Axes, Curve, bar_figure, histogram_figure, line_figure
-from audit_app.evaluator.page import best_and_worst, number
 from audit_app.evaluator.published import COLUMNS, PUBLISHED
+from audit_app.reports.html_parts import best_and_worst, number
 
 ROWS = [PUBLISHED[mode] for mode in ("zs", "ft", "lp")]
 # As the published table is coloured: best and worst of zero-shot 0, fine-tune 1, linear probe 2.

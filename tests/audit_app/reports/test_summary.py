@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audit_app.evaluation import Row
-from audit_app.reports.summary import MACRO, summarise
+from audit_app.reports.summary import MACRO, POOLED, pool, summarise
 
 SEED, REPLICATES = 11, 200
 
@@ -71,6 +71,22 @@ def test_intervals_of_a_finding_and_of_the_macro_draw_whole_patients(name: str):
         found = (line[f"{name}_low"], line[f"{name}_high"])
         assert found == pytest.approx(drawn_intervals(group, name), abs=1e-12)
         assert (line["note"], line["replicates"], line["seed"]) == ("", REPLICATES, SEED)
+
+
+@pytest.mark.parametrize("name", ["hit", "iou", "energy_in_box"])
+def test_the_pooled_line_has_an_interval_where_the_macro_lacks_one(name: str):
+    rows = make_rows(16)
+    for number, row in enumerate(rows):
+        row["finding"] = "Fracture" if number == 0 else "Edema"
+    lines = lines_of(rows)
+    assert lines[MACRO][f"{name}_low"] is None
+    line = pool(rows, replicates=REPLICATES, seed=SEED)
+    as_one = [{**row, "finding": "any"} for row in rows]
+    assert (line["finding"], line["n_findings"], line["n_scored"]) == (POOLED, 2, len(rows))
+    assert line[name] == pytest.approx(math.fsum(float(str(row[name])) for row in rows) / len(rows))
+    assert (line[f"{name}_low"], line[f"{name}_high"]) == pytest.approx(
+        drawn_intervals(as_one, name), abs=1e-12
+    )
 
 
 def test_the_macro_weighs_findings_equally_and_not_their_rows():

@@ -17,7 +17,9 @@ from audit_app.jobs import is_alive, own_start
 from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.settings import Settings
-from audit_app.tabs.audit import newest_job, resume_own
+from audit_app.tabs.audit import resume_own
+from audit_app.tabs.audit_form import KIND
+from audit_app.tabs.jobs import newest_job
 
 ANNA, BEN = Visitor("anna", "auditor"), Visitor("ben", "auditor")
 
@@ -44,11 +46,11 @@ def test_an_auditor_resumes_the_own_audit_although_another_one_came_later(
     assert resume_own(services, ANNA).job_id == own.job_id
     assert services.store.jobs.get(own.job_id).status == "queued"
     assert services.store.jobs.get(other.job_id).status == "cancelled"
-    watched = newest_job(services)
+    watched = newest_job(services, KIND)
     assert watched is not None
     assert watched.job_id == own.job_id
     services.store.jobs.cancel(own.job_id)
-    ended = newest_job(services)
+    ended = newest_job(services, KIND)
     assert ended is not None
     assert ended.job_id == own.job_id
 

@@ -49,10 +49,18 @@ def test_a_converged_probe_shows_its_penalty_alone_beside_the_seed() -> None:
 
 
 def test_labels_are_sent_one_by_one_and_need_a_checkpoint() -> None:
-    params = model_params("net", "/n.pth", "timm:resnet18", "Edema\n\n Fracture \n")
+    params = model_params("net", "/n.pth", "timm:resnet18", "Edema\n\n Fracture \n", "")
     assert params["labels"] == ["Edema", "Fracture"]
     with pytest.raises(AuditError, match="no checkpoint was given"):
-        model_params("net", "", "timm:resnet18", "")
+        model_params("net", "", "timm:resnet18", "", "")
+
+
+def test_a_model_comes_from_a_hub_or_from_this_computer_but_not_from_both() -> None:
+    params = model_params("net", "", "", "", " lab/clip ")
+    assert (params["hub"], params["path"]) == ("lab/clip", "")
+    for path, architecture, labels in (("/n", "", ""), ("", "timm:resnet18", ""), ("", "", "A")):
+        with pytest.raises(AuditError, match="empty one of them|no checkpoint was given"):
+            model_params("net", path, architecture, labels, "lab/clip")
 
 
 def test_the_fields_of_the_editor_become_prompts() -> None:

@@ -18,15 +18,14 @@ from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.settings import Settings
 from audit_app.survey import run_survey, survey_folder
+from audit_app.tabs.jobs import newest_job, resume_chosen, watch_job
 from audit_app.tabs.survey import (
     HEADERS,
+    KIND,
     NO_SURVEY,
     begin_survey,
-    newest_job,
-    resume_survey,
     show_survey,
     show_surveys,
-    watch,
 )
 from tests.audit_app.small_study import Study, make_study
 from tests.audit_app.test_survey import CHOICES, HEART, LayeredModel
@@ -101,16 +100,16 @@ def test_a_stopped_survey_shows_its_finished_cells_and_files(services: Services)
 
 def test_only_a_stopped_survey_can_be_resumed(services: Services) -> None:
     with pytest.raises(AuditError, match="no survey was chosen"):
-        resume_survey(services, None)
+        resume_chosen(services, KIND, None)
     job = services.store.jobs.submit("survey", PARAMS, "anna")
     with pytest.raises(AuditError, match="this survey is queued"):
-        resume_survey(services, str(job.job_id))
+        resume_chosen(services, KIND, str(job.job_id))
 
 
 def test_a_killed_workers_survey_is_noticed_and_polling_ends(services: Services) -> None:
     job = services.store.jobs.submit("survey", PARAMS, "anna")
     services.store.jobs.claim(["survey"], 2**22 + 1, 1.0)  # no process has this number
-    status, timer = watch(services)
+    status, timer = watch_job(services, KIND)
     assert "interrupted" in status
     assert not timer.active
     assert services.store.jobs.get(job.job_id).status == "interrupted"
@@ -124,10 +123,10 @@ def test_the_survey_under_way_is_watched_before_a_newer_finished_one(services: S
     second = jobs.submit("survey", PARAMS, "anna")
     jobs.cancel(second.job_id)
     jobs.claim(["survey"], os.getpid(), own_start())
-    shown = newest_job(services)
+    shown = newest_job(services, KIND)
     assert shown is not None
     assert shown.job_id == first.job_id
-    status, timer = watch(services)
+    status, timer = watch_job(services, KIND)
     assert "running" in status
     assert timer.active
 

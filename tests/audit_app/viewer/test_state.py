@@ -14,7 +14,7 @@ from annotations.imaging.display import default_window, display_table
 from annotations.imaging.radiograph import LookupTable, Radiograph
 from annotations.records import Edit, Region
 from annotations.regions import Box
-from audit_app.session import LOCAL_READER
+from audit_app.session import LOCAL_READER, AccessRefused, Visitor
 from audit_app.tabs.read import choose_case, open_case, parse_filters, step_case, turn_page
 from audit_app.viewer.presets import anatomical_windows, page_presets
 from audit_app.viewer.state import (
@@ -121,7 +121,7 @@ def test_a_page_beyond_the_last_is_the_last(place: Place) -> None:
 
 def test_stepping_follows_the_filter_and_stops_at_the_ends(place: Place) -> None:
     draw(place, "film-b.png", commit=True)
-    new_only = parse_filters("new", "", None, "")
+    new_only = parse_filters(LOCAL_READER, {"status": "new", "source": "", "search": ""})
     asked = {"case_id": place.id_of("film-a.png"), "step": 1}
     assert step_case(place.services, LOCAL_READER, new_only, asked)[2] == place.id_of(
         "film-8bit.png"
@@ -130,6 +130,21 @@ def test_stepping_follows_the_filter_and_stops_at_the_ends(place: Place) -> None
     assert step_case(place.services, LOCAL_READER, new_only, asked)[2] == place.id_of("film-a.png")
     with pytest.raises(UnknownRecord):
         step_case(place.services, LOCAL_READER, new_only, {"case_id": ["x"], "step": 1})
+
+
+def test_only_who_may_know_who_read_what_filters_by_reader(place: Place) -> None:
+    draw(place, "film-b.png", commit=True)
+    asked = {"read_by": LOCAL_READER.name, "view": "", "search": None}
+    for role in ("auditor", "admin"):
+        filters = parse_filters(Visitor("olga", role), asked)
+        rows = worklist_value(place.services, Visitor("olga", role), filters)["rows"]
+        assert [(row["name"], row["status"]) for row in rows] == [("film-b.png", "new")]
+    with pytest.raises(AccessRefused, match="your role is reader"):
+        parse_filters(Visitor("olga", "reader"), asked)
+
+
+def test_the_pace_is_told_after_some_cases(place: Place) -> None:
+    assert worklist_value(place.services, LOCAL_READER, Filters())["pace"] == ""
 
 
 def test_a_remembered_case_that_is_gone_leads_to_the_first_unread_one(place: Place) -> None:

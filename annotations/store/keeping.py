@@ -1,0 +1,66 @@
+"""Keeping a reading: its commit, and its rows of the log."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from annotations.records import Reading
+from annotations.store import commits
+from annotations.store.edit_log import LogEntry, append
+from annotations.store.encoding import now
+from annotations.store.regions import region_json
+from annotations.store.working_copy import set_columns
+
+
+def snapshot_reading(current: Reading) -> commits.Snapshot:
+    """What a commit of the working copy keeps; ``blinded`` by this reading's own reveal."""
+    return commits.Snapshot(
+        reading_id=current.reading_id,
+        commit_number=current.commits + 1,
+        version=current.version,
+        committed_at=now(),
+        blinded=current.revealed_at is None,
+        imported=False,
+        no_finding=current.no_finding,
+        regions=current.regions,
+    )
+
+
+def keep_reading(
+    connection: sqlite3.Connection, current: Reading, snapshot: commits.Snapshot
+) -> None:
+    """Write a commit and its row of the log, and close the reading."""
+    commits.insert_snapshot(connection, snapshot)
+    set_columns(
+        connection,
+        current.reading_id,
+        status="committed" if snapshot.commit_number == 1 else "revised",
+        is_open=0,
+        commits=snapshot.commit_number,
+        imported=int(snapshot.imported),
+    )
+    log_reading(
+        connection,
+        "import_reading" if snapshot.imported else "commit",
+        current,
+        {
+            "commit_number": snapshot.commit_number,
+            "version": snapshot.version,
+            "blinded": snapshot.blinded,
+            "independent": snapshot.independent,
+            "occasion": current.occasion,
+            "no_finding": snapshot.no_finding,
+            "regions": [region_json(region) for region in snapshot.regions],
+            "content_sha256": snapshot.content_sha256,
+        },
+    )
+
+
+def log_reading(
+    connection: sqlite3.Connection, kind: str, current: Reading, details: dict[str, object]
+) -> None:
+    """Put what happened to a reading into the log."""
+    append(
+        connection,
+        LogEntry(kind, current.reader, current.reading_id, details, image_id=current.image_id),
+    )

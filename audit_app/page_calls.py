@@ -1,0 +1,77 @@
+"""What a request of Gradio's own page is about: its event and the session hash that it names."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+from starlette.types import Scope
+
+HASHES_PER_USER = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PageCall:
+    """The fields of a request that matter to the guard; ``None`` where there is none.
+
+    Attributes:
+        event: Id of the event that is to run.
+        session_hash: Under which the page's state and answers are kept; the page made it up.
+        event_id: Of an event that is already on its way.
+    """
+
+    event: int | None = None
+    session_hash: str | None = None
+    event_id: str | None = None
+
+
+def call_in(scope: Scope, body: bytes) -> PageCall:
+    """The call that a request makes, from its body, query or path."""
+    content = _object(body) if body else {}
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    _, is_heartbeat, in_path = scope["path"].partition("/heartbeat/")
+    given = content.get("session_hash") or (query.get("session_hash") or [None])[0]
+    event = content.get("fn_index")
+    return PageCall(
+        event if isinstance(event, int) else None,
+        in_path if is_heartbeat else _text(given),
+        _text(content.get("event_id")),
+    )
+
+
+def _object(body: bytes) -> dict[str, object]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+class SessionOwners:
+    """Whose each session hash is: of the account that used it first.
+
+    Gradio gives a page's state and answers to whoever names its hash.
+    """
+
+    def __init__(self) -> None:
+        self._owner: dict[str, str] = {}
+        self._of_user: dict[str, OrderedDict[str, None]] = {}
+
+    def may_use(self, session_hash: str, name: str) -> bool:
+        """Whether the hash is this account's; a new one is from now on."""
+        owner = self._owner.setdefault(session_hash, name)
+        if owner != name:
+            return False
+        mine = self._of_user.setdefault(name, OrderedDict())
+        mine[session_hash] = None
+        mine.move_to_end(session_hash)
+        while len(mine) > HASHES_PER_USER:
+            oldest, _ = mine.popitem(last=False)
+            del self._owner[oldest]
+        return True

@@ -1,0 +1,152 @@
+"""``report.pdf``: the report on paper, with fonts of its own so that every finding can be named."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from audit_app.reports.agreement_grid import grid_table
+from audit_app.reports.audit_content import (
+    SYNTHETIC,
+    Audited,
+    Section,
+    checklist_tables,
+    origin_of,
+    sentences_of,
+    tables_of,
+    title_of,
+)
+from audit_app.reports.audit_tables import MEASURES, TextTable
+from audit_app.reports.chart_print import Drawing
+
+if TYPE_CHECKING:
+    from fpdf import FPDF
+
+
+FONT: Final = "DejaVu"
+TEXT_PT: Final = 9
+CELL_PT: Final = 6.5
+MOST_LINES: Final = 40
+LINE_MM: Final = 4.5
+INK: Final = (27, 27, 27)
+ACCENT: Final = (11, 79, 179)
+
+
+def write_pdf(
+    path: Path, result: Audited, sections: Sequence[Section], drawn: Mapping[str, Drawing]
+) -> None:
+    """Write the report.
+
+    Args:
+        path: Of the file.
+        result: The audit.
+        sections: Its models and methods.
+        drawn: Of each chart, by its section's ``chart_name``.
+    """
+    pdf = _document(title_of(result))
+    _heading(pdf, title_of(result), 15)
+    first, *others = sentences_of(result)
+    _paragraph(pdf, first, size=11)
+    for sentence in others:
+        _paragraph(pdf, f"\N{BULLET} {sentence}")
+    if result.provenance.get("synthetic"):
+        _paragraph(pdf, SYNTHETIC)
+    _paragraph(pdf, origin_of(result.provenance))
+    for section in sections:
+        _heading(pdf, section.title, 12)
+        for measure in MEASURES:
+            _table(pdf, grid_table(section.shown, measure))
+        for chart in section.charts:
+            _picture(pdf, chart.title, chart.note, drawn[section.chart_name(chart)].png)
+    for one in tables_of(result):
+        _table(pdf, one)
+    for one in checklist_tables(result.provenance):
+        _table(pdf, one, most=None)
+    _paragraph(pdf, f"Command: {result.provenance.get('command', '')}")
+    path.write_bytes(pdf.output())
+
+
+def _document(title: str) -> FPDF:
+    # Here, because only a finished audit needs them.
+    from fpdf import FPDF
+    from matplotlib import get_data_path
+
+    class Numbered(FPDF):
+        """Pages with a number at the foot."""
+
+        def footer(self) -> None:
+            """Title and number."""
+            self.set_y(-10)
+            self.set_font(FONT, size=7)
+            self.set_text_color(110, 110, 110)
+            self.cell(0, 5, f"{title}    {self.page_no()} / {{nb}}", align="C")
+
+    pdf = Numbered(format="A4")
+    fonts = Path(get_data_path()) / "fonts" / "ttf"
+    pdf.add_font(FONT, "", fonts / "DejaVuSans.ttf")
+    pdf.add_font(FONT, "B", fonts / "DejaVuSans-Bold.ttf")
+    pdf.set_title(title)
+    pdf.set_margin(14)
+    pdf.set_auto_page_break(True, margin=16)
+    pdf.add_page()
+    return pdf
+
+
+def _heading(pdf: FPDF, text: str, size: int) -> None:
+    pdf.ln(2)
+    pdf.set_font(FONT, "B", size)
+    pdf.set_text_color(*ACCENT)
+    pdf.multi_cell(0, size * 0.5, text, new_x="LMARGIN", new_y="NEXT")
+    pdf.ln(1)
+
+
+def _paragraph(pdf: FPDF, text: str, *, size: float = TEXT_PT) -> None:
+    pdf.set_font(FONT, size=size)
+    pdf.set_text_color(*INK)
+    pdf.multi_cell(0, LINE_MM * size / TEXT_PT, text, align="L", new_x="LMARGIN", new_y="NEXT")
+    pdf.ln(1)
+
+
+def _picture(pdf: FPDF, title: str, note: str, png: bytes) -> None:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as picture:
+        height = pdf.epw * picture.height / picture.width
+    if pdf.will_page_break(height + 22):
+        pdf.add_page()
+    _heading(pdf, title, 10)
+    pdf.image(io.BytesIO(png), w=pdf.epw)
+    _paragraph(pdf, note, size=7.5)
+
+
+def _table(pdf: FPDF, one: TextTable, *, most: int | None = MOST_LINES) -> None:
+    if pdf.will_page_break(30):
+        pdf.add_page()
+    _heading(pdf, one.title, 10)
+    if not one.body:
+        _paragraph(pdf, one.empty)
+        return
+    shown = one.body[:most]
+    pdf.set_font(FONT, size=CELL_PT)
+    pdf.set_text_color(*INK)
+    with pdf.table(
+        col_widths=_widths(one), line_height=CELL_PT * 0.48, borders_layout="HORIZONTAL_LINES",
+        padding=0.6, text_align="LEFT",
+    ) as drawn:  # fmt: skip
+        for cells in (one.head, *shown):
+            row = drawn.row()
+            for cell in cells:
+                row.cell(cell)
+    note = one.note
+    if len(shown) < len(one.body):
+        note = f"{len(shown)} of {len(one.body)} lines; the CSV files hold all. {note}"
+    if note:
+        _paragraph(pdf, note, size=7.5)
+
+
+def _widths(one: TextTable) -> tuple[int, ...]:
+    """Shares of the page: by the longest text, none so narrow that words break."""
+    columns = zip(one.head, *one.body[:MOST_LINES], strict=True)
+    return tuple(min(max(len(cell) for cell in column), 40) + 6 for column in columns)

@@ -1,0 +1,101 @@
+"""An evaluation on the page: how far it is, and its report once it is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+from audit_app.errors import AuditError
+from audit_app.evaluator.figures import Axes, Curve, line_figure
+from audit_app.evaluator.progress import EvaluationProgress
+from audit_app.evaluator.result import REPORT, EvaluationResult
+
+BODY: Final = ("<body>", "</body>")
+PARTS: Final = ("train", "validation", "test", "all")
+LOSS_SIZE: Final = (420, 190)
+
+
+def draw_progress(now: EvaluationProgress) -> str:
+    """One moment of an evaluation as HTML: bar, stage, epoch, speed, time left, loss curve."""
+    facts = "".join(
+        f"<dt>{escape(name)}</dt><dd data-fact='{escape(name)}'>{escape(value)}</dd>"
+        for name, value in _facts(now)
+    )
+    return (
+        f'<div class="evaluation evaluation-progress"><div>{_bar(now)}<dl>{facts}</dl></div>'
+        f"{_losses(now)}</div>"
+    )
+
+
+def draw_result(result: EvaluationResult) -> str:
+    """The report as HTML for the page, with the distribution of labels as a table.
+
+    It is the file's own text: what is read here and what is handed on cannot differ.
+
+    Raises:
+        AuditError: If the report is not one that an evaluation wrote.
+    """
+    text = (result.folder / REPORT).read_text(encoding="utf-8")
+    _, begin, rest = text.partition(BODY[0])
+    body, end, _ = rest.rpartition(BODY[1])
+    if not (begin and end):
+        raise AuditError(f"{REPORT} of {result.folder.name} is cut off; run the evaluation again")
+    table = draw_distribution(result.table["distribution"], str(result.table["label_source"]))
+    return f'<div class="evaluation">{body}{table}</div>'
+
+
+def draw_distribution(rows: Sequence[Mapping[str, Any]], label_source: str) -> str:
+    """How many pictures of each part have each finding, as an HTML table."""
+    head = "".join(f"<th>{part}</th>" for part in PARTS)
+    lines = "".join(
+        f"<tr><td>{escape(str(row['finding']))}</td>"
+        f"{''.join(f'<td>{int(row[part]):,}</td>' for part in PARTS)}</tr>"
+        for row in rows
+    )
+    return (
+        f"<details><summary>Pictures with each finding, labels: {escape(label_source)}</summary>"
+        f'<table class="distribution"><tr><th>Finding</th>{head}</tr>{lines}</table></details>'
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words that are short enough to be read at a glance."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _facts(now: EvaluationProgress) -> Iterator[tuple[str, str]]:
+    yield "Stage", f"{now.stage} ({now.number} of {now.n_stages})"
+    if now.epoch:
+        yield "Epoch", f"{now.epoch} of {now.epochs}"
+    if now.train_losses:
+        yield "Loss", f"{now.train_losses[-1]:.4f} train"
+    if now.validation_losses:
+        yield "Validation loss", f"{now.validation_losses[-1]:.4f}"
+    if now.total:
+        yield "Step", f"{now.done:,} of {now.total:,}"
+    if now.images_per_s:
+        yield "Speed", f"{now.images_per_s:.1f} images/s"
+    if now.eta_s is not None:
+        yield "Left of this stage", f"about {duration(now.eta_s)}"
+    yield "Finished", ", ".join(now.finished_stages) or "no stage yet"
+
+
+def _bar(now: EvaluationProgress) -> str:
+    share = now.done / now.total if now.total else 0.0
+    return f'<progress max="1" value="{share:.4f}" aria-label="{escape(now.stage)}"></progress>'
+
+
+def _losses(now: EvaluationProgress) -> str:
+    losses = {"train": now.train_losses, "validation": now.validation_losses}
+    curves = [
+        Curve(name, [(float(epoch), loss) for epoch, loss in enumerate(values, start=1)])
+        for name, values in losses.items()
+        if values
+    ]
+    if not curves:
+        return ""
+    figure = line_figure(curves, Axes("epoch", "loss", size=LOSS_SIZE, whole_x=True))
+    return f"<figure><figcaption>Loss, {escape(now.stage)}</figcaption>{figure}</figure>"

@@ -1,0 +1,339 @@
+// Two readings side by side and what comes of them: each region accepted, edited or rejected.
+// The server says how it stands after every decision; nothing is believed before it was acknowledged.
+
+import { el } from './dom.js';
+import { prepared } from './meta.js';
+import { PixelCache } from './pixels.js';
+import { Raster } from './raster.js';
+import * as transport from './transport.js';
+import { RadiographViewer } from './viewer.js';
+
+const DECISIONS = [['accept', 'Accept'], ['edit', 'Edit'], ['reject', 'Reject']];
+const CERTAINTIES = ['definite', 'probable', 'possible'];
+const STATUS_NAMES = { draft: 'begun', committed: 'adjudicated', revised: 'adjudicated, corrected' };
+const PLACES = ['left', 'result', 'right'];
+
+export class AdjudicationPanel {
+  // trigger(event, data) reaches Python: 'changed' and 'step'.
+  constructor(host, trigger = () => {}) {
+    Object.assign(this, { host, trigger, caseId: null, state: null, opening: 0, isBusy: false });
+    this.pixels = new PixelCache({ fetchPixels: transport.fetchPixels });
+    this.build();
+    host.adjudicationPanel = this;
+    this.show(null);
+  }
+
+  // --- building ----------------------------------------------------------------------------------
+
+  build() {
+    const button = (text, title, click) => el('button', { type: 'button', class: 'sa-tool', text, title, on: { click } });
+    this.title = el('h2', { class: 'sa-title' });
+    this.badge = el('span', { class: 'sa-badge' });
+    this.saved = el('span', { class: 'sa-saved', role: 'status', 'aria-live': 'polite' });
+    this.presets = el('select', { 'aria-label': 'Window preset', on: { change: () => this.choosePreset() } });
+    this.message = el('p', { class: 'sa-message', role: 'alert', hidden: true });
+    this.panes = Object.fromEntries(PLACES.map((place) => [place, this.buildPane(place)]));
+    this.list = el('div', { class: 'sa-side-scroll' });
+    this.commit = el('button', { type: 'button', class: 'sa-commit', on: { click: () => this.sendCommit() } });
+    this.correct = el('button', { type: 'button', text: 'Correct', title: 'Open it again; the committed version stays', on: { click: () => this.send('reopen', {}) } });
+    this.empty = el('p', { class: 'sa-empty' });
+    this.main = el('div', { class: 'sa-main sa-adjudicate' },
+      ...PLACES.map((place) => this.panes[place].root),
+      el('aside', { class: 'sa-side', 'aria-label': 'Decisions' }, this.list, el('section', { class: 'sa-committing', 'aria-label': 'Commit' }, this.commit, this.correct)));
+    this.host.classList.add('sa-panel');
+    this.host.replaceChildren(
+      el('header', { class: 'sa-top' }, this.title, this.badge, el('div', { class: 'sa-spacer' }), this.presets,
+        button('Fit', 'Fit to the panes', () => this.viewers()[0].picture.fit()),
+        button('‹', 'Previous picture', () => this.step(-1)), button('›', 'Next picture', () => this.step(1)), this.saved),
+      this.message, this.main, this.empty);
+  }
+
+  buildPane(place) {
+    const title = el('h3', {});
+    const note = el('p', { class: 'sa-subtitle' });
+    const stage = el('div', { class: 'sa-stage', tabindex: 0, role: 'application', 'aria-label': place });
+    const root = el('section', { class: 'sa-pane', 'data-place': place }, el('header', {}, title, note), stage);
+    const viewer = new RadiographViewer(stage, {
+      edit: (change) => this.resultChanged(change),
+      refuse: (text) => this.say(text),
+      selected: (id) => this.selected(place, id),
+      windowChanged: () => {},
+      colourOf: (finding, region) => this.colourOf(place, region),
+    });
+    viewer.gestures.tool = 'select';
+    if (place === 'result') stage.addEventListener('keydown', (event) => this.nudge(event));
+    this.tie(viewer.picture);
+    return { root, title, note, stage, viewer };
+  }
+
+  // Zoom, place and window are the same everywhere.
+  tie(picture) {
+    const own = { setView: picture.setView.bind(picture), setPreset: picture.setPreset.bind(picture) };
+    picture.ownSetView = own.setView;
+    picture.ownSetPreset = own.setPreset;
+    picture.setView = (...details) => this.viewers().forEach((viewer) => viewer.picture.ownSetView(...details));
+    picture.setPreset = (preset) => this.viewers().forEach((viewer) => viewer.picture.ownSetPreset(preset));
+  }
+
+  viewers() {
+    return PLACES.map((place) => this.panes[place].viewer);
+  }
+
+  // --- opening a case ----------------------------------------------------------------------------
+
+  // {case_id, meta, adjudication}, {case_id, problem}, or null.
+  show(value) {
+    const problem = value ? value.problem : 'Choose a picture that two readers have committed.';
+    this.host.classList.toggle('sa-is-empty', Boolean(problem));
+    this.main.hidden = Boolean(problem);
+    this.empty.textContent = problem ?? '';
+    if (problem) {
+      this.opening += 1;
+      this.caseId = null;
+      this.title.textContent = '';
+      this.badge.textContent = '';
+      this.viewers().forEach((viewer) => viewer.close());
+      return;
+    }
+    if (value.case_id !== this.caseId) this.open(value);
+    this.adopt(value.adjudication);
+  }
+
+  open(value) {
+    this.opening += 1;
+    this.caseId = value.case_id;
+    this.selectedId = null;
+    this.meta = prepared(value.meta);
+    this.title.textContent = this.meta.name;
+    this.say('');
+    this.saved.textContent = '';
+    this.presets.replaceChildren(...this.meta.presets.map((preset, at) => el('option', { value: at, text: preset.name })));
+    this.presets.value = String(this.meta.default_preset);
+    this.viewers().forEach((viewer) => viewer.open(this.meta));
+    this.loadPicture(this.opening);
+  }
+
+  async loadPicture(opening) {
+    try {
+      const pixels = await this.pixels.get(this.meta);
+      if (this.opening !== opening) return;
+      const raster = new Raster(pixels, this.meta.width, this.meta.height);
+      this.viewers().forEach((viewer) => viewer.picture.setRaster(raster, pixels));
+    } catch (error) {
+      if (this.opening === opening) this.say(`The picture could not be loaded: ${error.message}`);
+    }
+  }
+
+  choosePreset() {
+    const preset = this.meta?.presets[Number(this.presets.value)];
+    if (preset) this.viewers()[0].picture.setPreset(preset);
+  }
+
+  // --- how it stands -----------------------------------------------------------------------------
+
+  adopt(state) {
+    if (state.image_id !== this.caseId) return;
+    this.state = state;
+    const [left, right] = state.parents;
+    this.showParent(this.panes.left, left);
+    this.showParent(this.panes.right, right);
+    this.panes.result.title.textContent = 'Adjudicated';
+    this.panes.result.note.textContent = state.regions.length ? 'Edit a region to move or resize it here' : '';
+    this.panes.result.viewer.setReading({ regions: state.regions, isEditable: state.is_open });
+    this.badge.textContent = STATUS_NAMES[state.status] ?? '';
+    this.badge.dataset.status = state.status;
+    this.showList();
+    this.showCommit();
+  }
+
+  showParent({ title, note, viewer, stage }, parent) {
+    title.textContent = parent.reader;
+    title.title = parent.reader;
+    title.style.color = parent.colour;
+    note.textContent = parent.no_finding ? 'No Finding' : '';
+    stage.setAttribute('aria-label', `Radiograph with the reading of ${parent.reader}`);
+    viewer.setReading({ regions: parent.regions, isEditable: false });
+  }
+
+  colourOf(place, region) {
+    const parents = this.state?.parents ?? [];
+    if (place === 'left') return parents[0]?.colour ?? '#ffffff';
+    if (place === 'right') return parents[1]?.colour ?? '#ffffff';
+    return this.originOf(region?.region_id)?.parent.colour ?? '#ffffff';
+  }
+
+  // The parent's region that a region of the result came from.
+  originOf(resultId) {
+    for (const parent of this.state?.parents ?? []) {
+      const region = parent.regions.find((one) => one.result_id === resultId);
+      if (region) return { parent, region };
+    }
+    return null;
+  }
+
+  resultOf(resultId) {
+    return this.state.regions.find((region) => region.region_id === resultId) ?? null;
+  }
+
+  // --- the list of decisions ---------------------------------------------------------------------
+
+  showList() {
+    const focused = document.activeElement?.dataset?.key;
+    const sections = this.state.parents.map((parent) => this.parentSection(parent));
+    this.list.replaceChildren(...sections, this.editor());
+    if (focused) this.list.querySelector(`[data-key="${focused}"]`)?.focus();
+  }
+
+  parentSection(parent) {
+    const heading = el('h3', { class: 'sa-parent', text: parent.reader });
+    heading.style.color = parent.colour;
+    const rows = parent.regions.map((region) => this.regionRow(parent, region));
+    return el('section', { 'aria-label': `Reading of ${parent.reader}` }, heading,
+      ...parent.notes.map((text) => el('p', { class: 'sa-rule', text })),
+      rows.length ? el('ul', { class: 'sa-decisions' }, ...rows) : el('p', { class: 'sa-quiet', text: parent.no_finding ? 'says No Finding' : 'marked nothing' }));
+  }
+
+  regionRow(parent, region) {
+    const certainty = region.certainty === 'definite' ? '' : ` (${region.certainty})`;
+    const overlap = region.overlap > 0 ? `IoU ${region.overlap.toFixed(2)} with the other` : 'only this reader';
+    const buttons = DECISIONS.map(([name, text]) => el('button', {
+      type: 'button', text, 'data-decision': name, 'data-key': `${region.result_id}-${name}`, disabled: !this.state.is_open,
+      'aria-pressed': String(region.decision === name), 'aria-label': `${text} ${region.finding} of ${parent.reader}`,
+      on: { click: () => this.decide(parent, region, name) },
+    }));
+    return el('li', {
+      class: `sa-decision${region.result_id === this.selectedId ? ' sa-selected' : ''}`, 'data-decision': region.decision ?? '', 'data-region-id': region.region_id,
+    }, el('div', { class: 'sa-said' }, el('span', { class: 'sa-name', text: region.finding + certainty }), el('span', { class: 'sa-quiet', text: overlap })),
+    region.note ? el('p', { class: 'sa-quiet', text: region.note }) : null,
+    el('div', { class: 'sa-segments', role: 'group', 'aria-label': `Decision on ${region.finding} of ${parent.reader}` }, ...buttons));
+  }
+
+  // Finding and certainty of the region of the result that is selected.
+  editor() {
+    const region = this.selectedId && this.resultOf(this.selectedId);
+    if (!region || !this.state.is_open) return el('div', { class: 'sa-editor', hidden: true });
+    const choice = (label, key, values, value, name) => el('label', {}, el('span', { text: label }), el('select', {
+      'aria-label': label, 'data-key': key, on: { change: (event) => this.changeResult(region, { [name]: event.target.value }) },
+    }, ...values.map((one) => el('option', { value: one, text: one, selected: one === value }))));
+    const findings = [...new Set([...this.meta.findings.map(({ name }) => name), region.finding])];
+    return el('section', { class: 'sa-editor', 'aria-label': 'Selected region of the result' },
+      el('h3', { text: 'Selected region of the result' }),
+      choice('Finding', 'edit-finding', findings, region.finding, 'finding'),
+      choice('Certainty', 'edit-certainty', CERTAINTIES, region.certainty, 'certainty'),
+      el('p', { class: 'sa-quiet', text: 'Drag it, or use the arrow keys, in the picture in the middle.' }));
+  }
+
+  showCommit() {
+    const { is_open: isOpen, undecided, regions, commits } = this.state;
+    this.commit.hidden = !isOpen;
+    this.correct.hidden = isOpen;
+    this.commit.disabled = undecided > 0;
+    const what = commits ? 'the correction' : 'the adjudication';
+    const open = undecided === 1 ? '1 region is' : `${undecided} regions are`;
+    if (undecided) this.commit.textContent = `${open} still undecided`;
+    else this.commit.textContent = regions.length ? `Commit ${what}` : `Commit ${what}: No Finding`;
+  }
+
+  // --- what the adjudicator does -----------------------------------------------------------------
+
+  // The same decision once more takes it back.
+  async decide(parent, region, name) {
+    const isEdit = name === 'edit';
+    const decision = region.decision === name && !isEdit ? null : name;
+    const result = this.resultOf(region.result_id) ?? region;
+    const body = { parent_id: parent.parent_id, region_id: region.region_id, decision };
+    if (!isEdit) await this.send('decide', body);
+    else if (!this.resultOf(region.result_id)) await this.send('decide', { ...body, region: bare(result) });
+    this.selectResult(isEdit ? region.result_id : null);
+  }
+
+  selectResult(id) {
+    this.selectedId = id;
+    this.panes.result.viewer.select(id, { withFocus: id !== null });
+    this.showList();
+  }
+
+  selected(place, id) {
+    if (!this.state || (id === null && place !== 'result')) return;
+    const resultId = place === 'result' ? id : this.parentRegion(id)?.result_id ?? null;
+    if (resultId === this.selectedId) return;
+    this.selectedId = resultId;
+    this.showList();
+  }
+
+  parentRegion(id) {
+    return this.state.parents.flatMap((parent) => parent.regions).find((region) => region.region_id === id);
+  }
+
+  nudge(event) {
+    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (!by || event.ctrlKey || event.altKey) return;
+    const step = event.shiftKey ? 10 : 1;
+    if (this.panes.result.viewer.nudge(by[0] * step, by[1] * step, event.repeat)) event.preventDefault();
+  }
+
+  // The viewer of the result changed a box; it draws nothing new and deletes nothing.
+  resultChanged({ kind, region }) {
+    const before = kind === 'put' && this.resultOf(region.region_id);
+    if (!before) return false;
+    this.changeResult(before, { box: region.box, shape: null });
+    return true;
+  }
+
+  changeResult(region, changes) {
+    const origin = this.originOf(region.region_id);
+    if (!origin || !this.state.is_open) return;
+    this.send('decide', {
+      parent_id: origin.parent.parent_id, region_id: origin.region.region_id, decision: 'edit', region: bare({ ...region, ...changes }),
+    });
+  }
+
+  step(by) {
+    if (this.caseId) this.trigger('step', { case_id: this.caseId, step: by });
+  }
+
+  sendCommit() {
+    this.send('commit', {});
+  }
+
+  // One request at a time, each on the version that the last answer gave.
+  send(action, body) {
+    this.sending = (this.sending ?? Promise.resolve()).then(() => this.sendNow(action, body, this.caseId));
+    return this.sending;
+  }
+
+  async sendNow(action, body, caseId) {
+    if (caseId !== this.caseId || !this.state) return;
+    this.showSaved('saving', 'Saving …');
+    const answer = await transport.adjudicate(caseId, action, { ...body, base_version: this.state.version }).catch(() => null);
+    if (caseId !== this.caseId) return;
+    if (answer?.body?.ok) {
+      this.say('');
+      this.showSaved('saved', 'Saved');
+      this.adopt(answer.body.adjudication);
+      if (action !== 'decide') this.trigger('changed', { case_id: caseId });
+    } else {
+      this.showSaved('retrying', 'Not saved');
+      this.say(`Not saved: ${answer?.body?.message ?? 'the server did not answer; try again'}`);
+      await this.refresh(caseId);
+    }
+  }
+
+  async refresh(caseId) {
+    const answer = await transport.fetchAdjudication(caseId).catch(() => null);
+    if (answer?.body?.ok && caseId === this.caseId) this.adopt(answer.body.adjudication);
+  }
+
+  showSaved(state, text) {
+    this.saved.dataset.state = state;
+    this.saved.textContent = text;
+  }
+
+  say(text) {
+    this.message.textContent = text;
+    this.message.hidden = !text;
+  }
+}
+
+// What the server takes of a region.
+const bare = ({ region_id, finding, certainty, box, note, shape }) => ({ region_id, finding, certainty, box, note, shape });
