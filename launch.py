@@ -7,7 +7,7 @@ import os
 import typer
 
 from audit_app.commands.about import about
-from audit_app.commands.audits import audit, survey
+from audit_app.commands.audits import audit, compare, survey, verify
 from audit_app.commands.backups import backup, restore
 from audit_app.commands.console import Commands
 from audit_app.commands.evaluations import evaluate
@@ -27,10 +27,11 @@ app = typer.Typer(
     "Example: [bold]uv run launch.py[/bold] opens the demo workspace.",
 )
 app.callback(invoke_without_command=True)(demo)
-for command in (ui, new, import_, train, audit, survey, evaluate, export, check, about):
+for command in (
+    ui, new, import_, train, audit, verify, compare, survey, evaluate, export, check, about,
+    backup, restore, pseudonymise,
+):  # fmt: skip
     app.command(name=command.__name__.strip("_"))(command)
-for command in (backup, restore, pseudonymise):
-    app.command(name=command.__name__)(command)
 app.add_typer(users_app, name="users")
 app.add_typer(models_app, name="models")
 

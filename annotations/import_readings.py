@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from annotations.cases import case_id_of
 from annotations.errors import InvalidRegion, StoreError, UnknownFinding
 from annotations.findings import resolve_finding
 from annotations.records import ImageRecord, Region
@@ -77,7 +78,7 @@ class ReadingWriter:
                     regions.append(entry)
             if not regions and not reading.no_finding:
                 continue
-            statement = (reader, _content(regions))
+            statement = (f"{reading.occasion} {reader}", _content(regions))
             if statement in kept:
                 yield Skipped(reading.where, _repeated_reason(reader))
                 continue
@@ -88,8 +89,10 @@ class ReadingWriter:
         self, image: ImageRecord, reading: SourceReading, regions: list[Region]
     ) -> Iterator[Skipped]:
         try:
+            if not reading.independent:
+                self._store.readings.note_seen_reading(image.image_id, reading.reader)
             is_new = self._store.readings.import_committed(
-                image.image_id,
+                case_id_of(image.image_id, reading.occasion),
                 reading.reader,
                 reading.kind,
                 regions,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import gradio as gr
+from gradio.events import Dependency
 from starlette.routing import BaseRoute
 
 from audit_app.banner import build_banner
@@ -31,8 +32,16 @@ from audit_app.tabs.compare import (
 )
 from audit_app.tabs.data import DataTab, build_data_tab, fill_data
 from audit_app.tabs.evaluate import EvaluateTab, build_evaluate_tab, fill_evaluate
+from audit_app.tabs.fifteen import first_of_project, make_project
 from audit_app.tabs.log import build_log_tab
-from audit_app.tabs.read import ReadTab, build_read_tab, event_data, fill_read_tab, open_case
+from audit_app.tabs.read import (
+    ReadTab,
+    build_read_tab,
+    event_data,
+    fill_read_tab,
+    open_case,
+    projects_list,
+)
 from audit_app.tabs.settings import build_settings_tab
 from audit_app.tabs.survey import SurveyTab, build_survey_tab, fill_survey
 from audit_app.viewer.routes import build_routes
@@ -75,25 +84,26 @@ class _Tabs:
 def build_page(services: Services) -> Page:
     """The page of one workspace."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as demo:
-        build_banner(services, demo)
+        loaded = build_banner(services, demo)
+        is_local = not services.store.accounts.all()
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Read", id="read") as read_place:
                 read = build_read_tab(services)
-            with gr.Tab("Adjudicate", id="adjudicate") as adjudicate_place:
+            with gr.Tab("Adjudicate", id="adjudicate", visible=is_local) as adjudicate_place:
                 build_adjudicate_tab(services, adjudicate_place)
             with gr.Tab("Compare", id="compare") as compare_place:
                 compare = build_compare_tab(services)
-            with gr.Tab("Audit", id="audit") as audit_place:
+            with gr.Tab("Audit", id="audit", visible=is_local) as audit_place:
                 audit = build_audit_tab(services)
-            with gr.Tab("Survey", id="survey") as survey_place:
+            with gr.Tab("Survey", id="survey", visible=is_local) as survey_place:
                 survey = build_survey_tab(services)
-            with gr.Tab("Evaluate", id="evaluate") as evaluate_place:
+            with gr.Tab("Evaluate", id="evaluate", visible=is_local) as evaluate_place:
                 evaluate = build_evaluate_tab(services)
-            with gr.Tab("Data & models", id="data") as data_place:
+            with gr.Tab("Data & models", id="data", visible=is_local) as data_place:
                 data = build_data_tab(services)
-            with gr.Tab("Settings", id="settings") as settings_place:
+            with gr.Tab("Settings", id="settings", visible=is_local) as settings_place:
                 build_settings_tab(services, settings_place)
-            with gr.Tab("Log", id="log") as log_place:
+            with gr.Tab("Log", id="log", visible=is_local) as log_place:
                 tickets = build_log_tab(services, log_place)
 
         places = _Tabs(
@@ -112,10 +122,11 @@ def build_page(services: Services) -> Page:
             data=data,
         )
         _fill_on_opening(services, places)
-        _show_by_role(services, demo, places, log_place, adjudicate_place, settings_place)
+        _show_by_role(services, loaded, places, log_place, adjudicate_place, settings_place)
         _open_case_of_row(services, places)
         _open_maps_of_reading(services, places)
         _open_case_of_point(services, places)
+        _read_the_fifteen(services, places)
     routes = [
         *build_routes(services),
         *build_report_routes(services),
@@ -164,9 +175,12 @@ def _fill_on_opening(services: Services, tabs: _Tabs) -> None:
 
 
 def _show_by_role(
-    services: Services, demo: gr.Blocks, tabs: _Tabs, log_place: gr.Tab, *auditors_places: gr.Tab
+    services: Services, loaded: Dependency, tabs: _Tabs, log_place: gr.Tab, *auditors_places: gr.Tab
 ) -> None:
-    """A tab whose events would all be refused is not shown; the refusal stands in each handler."""
+    """Show the tabs that a role may use; the refusal stands in each handler.
+
+    After the banner, because Gradio loses what a load event itself changes in tabs.
+    """
     for_auditors = [tabs.audit_place, tabs.survey_place, tabs.evaluate_place, *auditors_places]
     for_admins = [tabs.data_place, log_place]
 
@@ -178,7 +192,7 @@ def _show_by_role(
             *(gr.Tab(visible=manages) for _ in for_admins),
         ]
 
-    demo.load(show_tabs, None, [*for_auditors, *for_admins], **PRIVATE)
+    loaded.then(show_tabs, None, [*for_auditors, *for_admins], **PRIVATE)
 
 
 def _open_case_of_row(services: Services, tabs: _Tabs) -> None:
@@ -204,6 +218,21 @@ def _open_case_of_point(services: Services, tabs: _Tabs) -> None:
 
     shown = [tabs.all, *tabs.read.shown]
     tabs.evaluate.explorer.panel.open(open_point, None, shown, **PRIVATE)
+
+
+def _read_the_fifteen(services: Services, tabs: _Tabs) -> None:
+    """The 15 of an evaluation become a reading project, and the tab Read opens on it."""
+
+    @handler(services, "auditor")
+    def read_project(chosen: str | None, visitor: Visitor) -> list[Any]:
+        name = make_project(services, visitor, chosen)
+        first = first_of_project(services, visitor, name)
+        opened = open_case(services, visitor, Filters(project=name), first)
+        return [gr.Tabs(selected="read"), projects_list(services, name), *opened]
+
+    shown = [tabs.all, tabs.read.project, *tabs.read.shown]
+    evaluate = tabs.evaluate
+    evaluate.fifteen.project.click(read_project, evaluate.evaluation, shown, **PRIVATE)
 
 
 def _open_maps_of_reading(services: Services, tabs: _Tabs) -> None:

@@ -16,7 +16,6 @@ from audit_app.audit_plan import AuditChoices
 from audit_app.audit_spool import OutdatedSpool, check_unused
 from audit_app.audit_work import Explainer
 from audit_app.models import make_runtime
-from audit_app.reports.summary import MACRO
 
 if TYPE_CHECKING:
     from model_store.runtime import ModelRuntime
@@ -111,34 +110,18 @@ def unfinished_run(store: Store, choices: AuditChoices) -> AuditRun | None:
 
 
 def describe_run(run: AuditRun) -> list[str]:
-    """What an audit says: the result in plain words, then one sentence per mode, then warnings."""
+    """What an audit says in plain words: the result first, then each mode, then its warnings."""
     from audit_app.reports.first_line import first_lines
 
     if run.status != "done":
         return [f"This audit is {run.status}. {run.summary.get('reason', '')}".strip()]
-    warnings = run.summary.get("warnings")
-    return [
-        *first_lines(run.summary),
-        *(describe_line(line) for line in summary_lines(run) if line["finding"] == MACRO),
-        *(map(str, warnings) if isinstance(warnings, list) else ()),
-    ]
+    return first_lines(run.summary)
 
 
 def summary_lines(run: AuditRun) -> list[Mapping[str, object]]:
     """The lines of summary.csv as the store keeps them."""
     lines = run.summary.get("summary")
     return list(lines) if isinstance(lines, list) else []
-
-
-def describe_line(line: Mapping[str, object]) -> str:
-    """One mode's result in words: never a hit rate without its chance and its interval."""
-    if line["hit"] is None:
-        return f"{line['mode']} {line['method']}: {line['note']}."
-    return (
-        f"{line['model']} {line['mode']} {line['method']}, {line['finding']}: hit rate"
-        f" {number(line['hit'])} {interval(line, 'hit')}, chance {number(line['chance_hit'])},"
-        f" IoU {number(line['iou'])}; {line['n_rows']} rows of {line['n_patients']} patients."
-    )
 
 
 def interval(line: Mapping[str, object], name: str) -> str:

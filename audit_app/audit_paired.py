@@ -85,16 +85,7 @@ def paired_rows(rows: Sequence[Row], *, replicates: int, seed: int) -> list[Row]
     run_id = rows[0]["run_id"] if rows else None
     lines = [line for contest in contests(rows) for line in _contest_lines(contest, draws)]
     for compared in COMPARED:
-        for metric in HEADLINES:
-            _correct(
-                [
-                    line
-                    for line in lines
-                    if line["compared"] == compared
-                    and line["metric"] == metric
-                    and line["finding"] not in (MACRO, POOLED)
-                ]
-            )
+        correct_families([line for line in lines if line["compared"] == compared])
     return [{"run_id": run_id, **line} for line in lines]
 
 
@@ -175,9 +166,15 @@ def _mcnemar(pairs: Sequence[RowPair]) -> Row:
     }
 
 
-def _correct(family: Sequence[Row]) -> None:
-    """Put Holm's p-values beside those of one family of tests."""
-    for name in ("p_bootstrap", "p_mcnemar"):
-        adjusted = holm([cast("float | None", line[name]) for line in family])
-        for line, p_value in zip(family, adjusted, strict=True):
-            line[f"{name}_holm"] = p_value
+def correct_families(lines: Sequence[Row]) -> None:
+    """Put Holm's p-values beside those of each metric; lines over several findings get none."""
+    for metric in HEADLINES:
+        family = [
+            line
+            for line in lines
+            if line["metric"] == metric and line["finding"] not in (MACRO, POOLED)
+        ]
+        for name in ("p_bootstrap", "p_mcnemar"):
+            adjusted = holm([cast("float | None", line[name]) for line in family])
+            for line, p_value in zip(family, adjusted, strict=True):
+                line[f"{name}_holm"] = p_value

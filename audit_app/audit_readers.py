@@ -168,13 +168,15 @@ def _readings(
 ) -> list[CommittedReading]:
     # Readers are compared as they read alone, whatever the maps are compared with.
     readers = choices.readers if choices.reference == "readers" else None
-    return store.readings.committed(
+    found = store.readings.committed(
         latest=choices.latest,
         blinded_only=not choices.latest,
         readers=None if readers is None else list(readers),
         image_ids=image_ids,
         occasions=(occasion,),
     )
+    # Who had seen another reading agrees with it for another reason.
+    return [one for one in found if one.independent]
 
 
 def _group(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import gradio as gr
+from gradio.events import Dependency
 
 from audit_app.handlers import handler
 from audit_app.presence import Connected
@@ -33,18 +34,22 @@ TEMPLATE: Final = """
 """
 
 
-def build_banner(services: Services, demo: gr.Blocks) -> gr.HTML:
-    """The banner, filled when the page loads and refreshed from then on."""
+def build_banner(services: Services, demo: gr.Blocks) -> Dependency:
+    """The banner, filled when the page loads and refreshed from then on.
+
+    Returns:
+        The event of the load, for what must come after it.
+    """
     banner = gr.HTML(value={}, html_template=TEMPLATE, elem_id="banner")
 
     @handler(services)
     def greet(visitor: Visitor) -> dict[str, Any]:
         return banner_value(services, visitor)
 
-    demo.load(greet, None, banner, **PRIVATE)
+    loaded = demo.load(greet, None, banner, **PRIVATE)
     timer = gr.Timer(SHARED_REFRESH_S if services.settings.share else REFRESH_S)
     timer.tick(greet, None, banner, queue=False, **PRIVATE)
-    return banner
+    return loaded
 
 
 def banner_value(services: Services, visitor: Visitor) -> dict[str, Any]:

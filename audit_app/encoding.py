@@ -202,8 +202,11 @@ def _embed(
     failures += [f"'{image.name}': {frame}" for image, frame in batch if isinstance(frame, str)]
     if not frames:
         return {}
-    embedded = encoder.embed(np.stack(list(frames.values())))
-    return dict(zip(frames, embedded, strict=True))
+    embedded = dict(zip(frames, encoder.embed(np.stack(list(frames.values()))), strict=True))
+    names = {image.sha256: image.name for image, _ in batch}
+    wrong = [one for one, values in embedded.items() if not np.isfinite(values).all()]
+    failures += [f"'{names[one]}': the model's embedding of it is not finite" for one in wrong]
+    return {one: values for one, values in embedded.items() if one not in wrong}
 
 
 def _failure_sentence(failures: Sequence[str], total: int) -> str:

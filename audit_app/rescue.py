@@ -153,7 +153,9 @@ class Rescue:
             )
             with gr.Row(elem_classes="choices"):
                 choice = gr.Dropdown([], label="Backup to restore", elem_id="rescue-choice")
-                button = gr.Button("Restore this backup", variant="primary", elem_id="rescue-do")
+                button = gr.Button(
+                    "Restore this backup", variant="primary", interactive=False, elem_id="rescue-do"
+                )
             said = gr.Markdown(elem_id="rescue-said")
             readings = gr.Dataframe(
                 headers=READING_HEADERS,

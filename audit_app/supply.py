@@ -100,11 +100,10 @@ def packages() -> tuple[Package, ...]:
 def licence_of(dist: Distribution) -> str:
     """The licence that a package names: its expression, else its classifiers, else its words."""
     facts = dist.metadata
-    expression = facts.get("License-Expression")
-    if expression:
-        return str(expression)
-    words = [str(facts.get("License") or "").strip().splitlines()[:1]]
-    names = [line for lines in words for line in lines if len(line) <= _LONGEST_NAME]
+    if "License-Expression" in facts:
+        return str(facts["License-Expression"])
+    words = str(facts["License"]).strip() if "License" in facts else ""
+    names = [line for line in words.splitlines()[:1] if len(line) <= _LONGEST_NAME]
     classifiers = [
         str(one).rpartition(" :: ")[2]
         for one in facts.get_all("Classifier") or []

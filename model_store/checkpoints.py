@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from safetensors import SafetensorError, safe_open
 
-from model_store.errors import InvalidHead, MissingHead
+from model_store.errors import InvalidHead, MissingHead, TrainingFailed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -159,6 +159,7 @@ def save_head(
 
     Raises:
         InvalidHead: If tensors, mode and metadata do not fit, or a value is not finite.
+        TrainingFailed: If the disk is full or may not be written to.
     """
     if mode != metadata.mode:
         raise InvalidHead(
@@ -166,7 +167,13 @@ def save_head(
         )
     check_tensors(path, tensors, metadata)
     stored = {name: _to_disk(path, name, tensor) for name, tensor in tensors.items()}
-    write_safetensors(path, stored, metadata.to_strings())
+    try:
+        write_safetensors(path, stored, metadata.to_strings())
+    except (SafetensorError, OSError) as error:
+        raise TrainingFailed(
+            f"the trained weights cannot be written to {path} ({error}); free some space there, "
+            "then start the same training again"
+        ) from None
     return path
 
 

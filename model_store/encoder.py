@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model_store.errors import OutOfMemory
 from model_store.loading import LoadedModel
 from model_store.precision import autocast
-from model_store.scoring import Scorer
+from model_store.scoring import Embedder
 
 
 class ImageEncoder:
@@ -32,7 +33,7 @@ class ImageEncoder:
         lock: AbstractContextManager[object] | None = None,
     ) -> None:
         self._model = model
-        self._scorer = Scorer(cast("Any", model.network).visual)
+        self._tower = Embedder(cast("Any", model.network).visual)
         self._precision = precision
         self._lock = lock or nullcontext()
 
@@ -57,9 +58,34 @@ class ImageEncoder:
         return self._precision
 
     def embed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embeddings (B, D) of frames (B, h, w), grey pictures on the model's grid."""
+        """Embeddings (B, D) of frames (B, h, w), grey pictures on the model's grid.
+
+        A batch that does not fit into the card's memory goes through it in halves.
+
+        Raises:
+            OutOfMemory: If a single picture is too much.
+        """
+        with self._lock:
+            return self._embed(frames)
+
+    def _embed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            return self._pass(frames)
+        except torch.OutOfMemoryError:
+            if len(frames) == 1:
+                raise OutOfMemory(
+                    f"a single picture does not fit into the memory of {self._model.device} beside "
+                    f"model '{self._model.entry.name}'; close other programs there, or choose the "
+                    "processor (--device cpu)"
+                ) from None
+        if self._model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        half = len(frames) // 2
+        return np.concatenate([self._embed(frames[:half]), self._embed(frames[half:])])
+
+    def _pass(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         device = self._model.device
-        with self._lock, torch.no_grad(), autocast(device, self._precision):
-            values = self._scorer.embed(self._model.normalise(frames, device))
+        with torch.no_grad(), autocast(device, self._precision):
+            values = self._tower.embed(self._model.normalise(frames, device))
         embeddings: NDArray[np.float32] = values.float().cpu().numpy()
         return embeddings

@@ -39,6 +39,10 @@ class Diverged(TrainingFailed):
     """A training whose loss is no number any more: going on with it leads nowhere."""
 
 
+class OutOfMemory(ModelError):
+    """A card on which not even one picture fits beside the network."""
+
+
 class TrainingCancelled(ModelError):
     """A training that was stopped on request; no head was saved."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
 
 import open_clip
@@ -94,6 +95,11 @@ def _load_weights(entry: ModelEntry, network: nn.Module) -> str:
     check_weights(entry, str(path), found)
     try:
         open_clip.load_checkpoint(network, str(path), strict=True, weights_only=True)
+    except UnpicklingError:
+        raise InvalidEntry(
+            f"{path} holds more than tensors, and reading it would run code from it; save the "
+            "network's state_dict() alone, best as .safetensors"
+        ) from None
     except (RuntimeError, ValueError, KeyError, EOFError, OSError) as error:
         raise InvalidEntry(
             f"{path} does not fit {entry.folder / 'open_clip_config.json'}: {error}"

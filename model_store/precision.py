@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from model_store.checkpoints import current_time
 from model_store.entries import Precision
 from model_store.loading import LoadedModel
-from model_store.scoring import Scorer
+from model_store.scoring import Embedder
 
 RECORD_NAME: Final = "precision.json"
 BATCH: Final = 4
@@ -81,11 +81,11 @@ def choose_precision(model: LoadedModel, record: Path | None = None) -> Precisio
 
 def measure_precision(model: LoadedModel, machine: str) -> PrecisionCheck:
     """bf16 when it is clearly faster here and gives the same embeddings, else fp32."""
-    scorer = Scorer(cast("Any", model.network).visual)
+    tower = Embedder(cast("Any", model.network).visual)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(BATCH, 3, *model.input_size, generator=generator).to(model.device)
-    plain, plain_s = _timed(scorer, x, "fp32")
-    fast, fast_s = _timed(scorer, x, "bf16")
+    plain, plain_s = _timed(tower, x, "fp32")
+    fast, fast_s = _timed(tower, x, "bf16")
     speedup = plain_s / fast_s
     cosine = float(nn.functional.cosine_similarity(plain, fast, dim=-1).min())
     pays = speedup >= LEAST_SPEEDUP and cosine >= LEAST_COSINE
@@ -129,14 +129,14 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _timed(scorer: Scorer, x: Tensor, precision: str) -> tuple[Tensor, float]:
+def _timed(tower: Embedder, x: Tensor, precision: str) -> tuple[Tensor, float]:
     """Embeddings as float32, and the seconds of the fastest of some rounds."""
     best = float("inf")
     with torch.no_grad(), autocast(x.device, precision):
-        embedding = scorer.embed(x)  # the first pass also prepares kernels
+        embedding = tower.embed(x)  # the first pass also prepares kernels
         for _ in range(ROUNDS):
             start = time.perf_counter()
-            embedding = scorer.embed(x)
+            embedding = tower.embed(x)
             _wait(x.device)
             best = min(best, time.perf_counter() - start)
     return embedding.float(), best

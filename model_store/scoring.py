@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 
-class Scorer(nn.Module):
-    """An image tower under ``visual`` and one row of numbers per finding.
+class Embedder(nn.Module):
+    """An image tower under ``visual``.
 
     Args:
         visual: The image tower of an image-text model, or a classifier without its last layer.
@@ -26,17 +27,21 @@ class Scorer(nn.Module):
         embedding: Tensor = output[0] if isinstance(output, tuple) else output
         return embedding
 
+
+class Scorer(Embedder, ABC):
+    """An image tower and one row of numbers per finding."""
+
+    @abstractmethod
     def score(self, embedding: Tensor) -> Tensor:
         """Scores (B, K) of embeddings (B, D); row by row, so that one row never moves another."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores (B, K)."""
         return self.score(self.embed(x))
 
+    @abstractmethod
     def select(self, rows: Sequence[int]) -> Scorer:
         """A scorer for some of the findings that shares this one's tower."""
-        raise NotImplementedError
 
 
 class TextScorer(Scorer):

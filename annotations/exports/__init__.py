@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from annotations.cases import ADJUDICATION, REPEAT
 from annotations.errors import ExportRefused
 from annotations.exports import coco, csv, dicom_sr, jsonl, voc, yolo
 from annotations.exports.exporter import Exported, Exporter
@@ -13,6 +15,7 @@ from annotations.store import Store
 
 __all__ = ["EXPORTERS", "Exported", "Exporter", "export_readings"]
 
+COMPLETE: Final = ("csv", "jsonl")  # the formats that say on which occasion a reading was made
 EXPORTERS: Final[dict[str, Exporter]] = {
     exporter.kind: exporter
     for exporter in (
@@ -43,6 +46,15 @@ def export_readings(store: Store, kind: str, out: Path) -> Exported:
         hint = f"; did you mean '{close[0]}'?" if close else ""
         raise ExportRefused(f"unknown format '{kind}'; known: {', '.join(EXPORTERS)}{hint}")
     try:
-        return EXPORTERS[kind].write(store, out)
+        exported = EXPORTERS[kind].write(store, out)
     except OSError as error:
         raise ExportRefused(f"cannot write {out}: {error.strerror}; choose another place") from None
+    return exported if kind in COMPLETE else _with_left_out(store, exported)
+
+
+def _with_left_out(store: Store, exported: Exported) -> Exported:
+    further = store.readings.committed(blinded_only=False, occasions=(REPEAT, ADJUDICATION))
+    if not further:
+        return exported
+    remark = f"{len(further)} repeats and adjudications left out: csv and jsonl hold them"
+    return replace(exported, remarks=(*exported.remarks, remark))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
+from annotations.cases import FIRST
 from annotations.imaging.files import DICOM_SUFFIXES, RASTER_SUFFIXES
 from annotations.records import CommittedReading, ImageRecord
 from annotations.store import Store
@@ -29,13 +30,27 @@ class ImageReadings:
         return tuple(last.values())
 
 
-def list_readings(store: Store) -> Iterator[ImageReadings]:
-    """Every image that somebody read, in the order in which the images came."""
-    read = {reading.image_id for reading in store.readings.committed(blinded_only=False)}
+def list_readings(store: Store, occasions: Sequence[int] = (FIRST,)) -> Iterator[ImageReadings]:
+    """Every image that somebody read, in the order in which the images came.
+
+    Args:
+        store: Of the workspace.
+        occasions: Of ``cases.OCCASIONS``; by default neither repeats nor adjudications.
+    """
+    every = store.readings.committed(blinded_only=False, occasions=occasions)
+    read = {reading.image_id for reading in every}
     for image in store.images.all():
         if image.image_id in read:
-            readings = store.readings.of_image(image.image_id)
-            in_order = sorted(readings, key=lambda one: (one.reader, one.commit_number))
+            readings = store.readings.of_image(image.image_id, occasions=occasions)
+            in_order = sorted(
+                readings,
+                key=lambda one: (
+                    one.reader,
+                    one.occasion != FIRST,
+                    one.occasion,
+                    one.commit_number,
+                ),
+            )
             yield ImageReadings(image, tuple(in_order))
 
 

@@ -30,6 +30,9 @@ certainty          definite, probable or possible
 x_min ... y_max    integers, original pixels, half-open
 note               free text of the region
 shape              JSON of the polygon or ellipse that a source drew inside the box, or empty
+occasion           reading; repeat (a second reading by the same reader); adjudication
+independent        1 when the reader had seen no other reading of the picture before this commit
+parents            of an adjudication: reading_id/commit_number of each reading it was made from
 =================  =============================================================================
 """
 
@@ -41,6 +44,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, TextIO
 
+from annotations.cases import OCCASIONS
 from annotations.exports.cells import escape_cell
 from annotations.exports.committed import list_readings
 from annotations.exports.exporter import Exported, Exporter, unfinished_file
@@ -76,6 +80,9 @@ COLUMNS: Final = (
     "y_max",
     "note",
     "shape",
+    "occasion",
+    "independent",
+    "parents",
 )
 
 
@@ -97,9 +104,17 @@ def _opened(path: Path) -> TextIO:
 
 def list_rows(store: Store) -> Iterator[tuple[str | int, ...]]:
     """The rows in the order of ``COLUMNS``: by image, reader and commit, numbers as numbers."""
-    for item in list_readings(store):
+    for item in list_readings(store, tuple(OCCASIONS)):
         for reading in item.readings:
-            yield from _rows_of_reading(item.image, reading)
+            circumstances = _cells_of_circumstances(store, reading)
+            for row in _rows_of_reading(item.image, reading):
+                yield (*row, *circumstances)
+
+
+def _cells_of_circumstances(store: Store, reading: CommittedReading) -> tuple[str | int, ...]:
+    parents = store.adjudications.parents_of(reading.reading_id)
+    links = " ".join(f"{parent.reading_id}/{parent.commit_number}" for parent in parents)
+    return (OCCASIONS[reading.occasion], int(reading.independent), links)
 
 
 def _rows_of_reading(

@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 from typing import Final
 
+from annotations.cases import OCCASIONS
 from annotations.exports.committed import list_readings
 from annotations.exports.exporter import Exported, Exporter, unfinished_file
 from annotations.records import CommittedReading, ImageRecord, Region
@@ -24,11 +25,15 @@ def write_jsonl(store: Store, path: Path) -> Exported:
     """Write every committed version of every reading, one object per line, UTF-8."""
     n_lines = 0
     with unfinished_file(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
-        for item in list_readings(store):
+        for item in list_readings(store, tuple(OCCASIONS)):
             for reading in item.readings:
                 line = {
                     "image": image_value(item.image),
                     "reading": reading_value(reading),
+                    "parents": [
+                        {"reading_id": one.reading_id, "commit_number": one.commit_number}
+                        for one in store.adjudications.parents_of(reading.reading_id)
+                    ],
                     "regions": [region_value(region) for region in reading.regions],
                 }
                 # ASCII, because a line separator within a text would cut a line in two.
@@ -64,6 +69,8 @@ def reading_value(reading: CommittedReading) -> dict[str, object]:
         "imported": reading.imported,
         "no_finding": reading.no_finding,
         "content_sha256": reading.content_sha256,
+        "occasion": OCCASIONS[reading.occasion],
+        "independent": reading.independent,
     }
 
 

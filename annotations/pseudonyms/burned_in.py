@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 MAX_SIDE: Final = 1600
-CONTRAST: Final = 70  # greys between a letter and what lies behind it
+CONTRAST: Final = 45  # greys between a letter and what lies behind it
+STROKE: Final = 15  # pixels; no stroke of a letter is wider
 HEIGHTS: Final = (6, 64)
 LEAST_LETTERS: Final = 4
 MOST_PARTS: Final = 6000
@@ -62,12 +63,11 @@ def text_lines(picture: NDArray[np.uint8]) -> list[Line]:
     """
     factor = max(1, -(-max(picture.shape) // MAX_SIDE))
     small = extreme_pool(picture, factor)
-    background = ndimage.uniform_filter(small.astype(np.float32), size=41, mode="nearest")
-    difference = small.astype(np.float32) - background
-    found = []
-    for is_letter in (difference > CONTRAST, difference < -CONTRAST):
-        found += [_scaled(line, factor) for line in _lines_of(_letters(is_letter))]
-    return found
+    # What is thinner than a stroke can be and brighter, then darker, than all around it.
+    bright = ndimage.white_tophat(small, size=STROKE) > CONTRAST
+    dark = ndimage.black_tophat(small, size=STROKE) > CONTRAST
+    found = [*_lines_of(_letters(bright)), *_lines_of(_letters(dark))]
+    return [_scaled(line, factor) for line in found]
 
 
 @dataclass(frozen=True, slots=True)

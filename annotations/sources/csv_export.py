@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from annotations.cases import ADJUDICATION, FIRST, OCCASIONS, REPEAT
 from annotations.errors import InvalidRegion, UnknownSource
 from annotations.exports.cells import unescape_cell
 from annotations.findings import NO_FINDING
@@ -34,6 +35,7 @@ from annotations.sources.listing import (
 from annotations.sources.tables import Row, RowError, read_table
 
 REQUIRED: Final = ("image_path", "reader", "finding", "x_min", "y_min", "x_max", "y_max")
+ORDER: Final = (FIRST, REPEAT, ADJUDICATION)
 KINDS: Final[dict[str, ReaderKind]] = {
     "": "imported",
     "person": "person",
@@ -49,16 +51,17 @@ class ReadingRows:
     first: Row
     kind: ReaderKind
     blinded: bool
+    independent: bool
     boxes: list[SourceBox] = field(default_factory=list)
     no_finding_at: str = ""
 
 
 @dataclass(slots=True)
 class PictureRows:
-    """The rows of one picture: readings by reader and commit number."""
+    """The rows of one picture: readings by reader, order of occasion and commit number."""
 
     first: Row
-    readings: dict[tuple[str, int], ReadingRows] = field(default_factory=dict)
+    readings: dict[tuple[str, int, int], ReadingRows] = field(default_factory=dict)
 
 
 def load_csv_export(source: Path) -> Iterator[SourceItem]:
@@ -99,8 +102,9 @@ def _add_row(pictures: dict[tuple[str, str], PictureRows], row: Row) -> None:
     kind, commit, box = _parse_kind(row), _parse_commit(row), _parse_box(row)
     blinded = _parse_flag(row, "blinded", default=True)
     picture = pictures.setdefault((path, row.text("image_sha256")), PictureRows(row))
-    key = (cell(row, "reader"), commit)
-    reading = picture.readings.setdefault(key, ReadingRows(row, kind, blinded))
+    independent = _parse_flag(row, "independent", default=True)
+    key = (cell(row, "reader"), _parse_occasion(row), commit)
+    reading = picture.readings.setdefault(key, ReadingRows(row, kind, blinded, independent))
     if box is not None:
         reading.boxes.append(box)
     else:
@@ -117,6 +121,15 @@ def _parse_kind(row: Row) -> ReaderKind:
     if kind not in KINDS:
         raise RowError(f"reader_kind '{kind}' is unknown; expected person, imported or synthetic")
     return KINDS[kind]
+
+
+def _parse_occasion(row: Row) -> int:
+    """The place in ``ORDER``: a repeat can only be kept after its first reading."""
+    name = row.text("occasion") or OCCASIONS[FIRST]
+    names = [OCCASIONS[one] for one in ORDER]
+    if name not in names:
+        raise RowError(f"occasion '{name}' is unknown; expected {', '.join(names)}")
+    return names.index(name)
 
 
 def _parse_commit(row: Row) -> int:
@@ -225,7 +238,7 @@ def _size(row: Row) -> tuple[int, int] | None:
 
 
 def _readings(picture: PictureRows) -> Iterator[SourceReading]:
-    for (reader, _), rows in sorted(picture.readings.items(), key=lambda item: item[0]):
+    for (reader, place, _), rows in sorted(picture.readings.items(), key=lambda item: item[0]):
         yield SourceReading(
             reader=reader,
             boxes=tuple(rows.boxes),
@@ -233,6 +246,8 @@ def _readings(picture: PictureRows) -> Iterator[SourceReading]:
             kind=rows.kind,
             blinded=rows.blinded,
             where=rows.first.where,
+            occasion=ORDER[place],
+            independent=rows.independent,
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from annotations.cases import FIRST
 from annotations.errors import UnknownSource
 from annotations.imaging.files import DICOM_SUFFIXES, RASTER_SUFFIXES, is_image_file
 from annotations.records import Certainty, ReaderKind
@@ -42,6 +43,8 @@ class SourceReading:
     kind: ReaderKind = "imported"
     blinded: bool = True
     where: str = ""
+    occasion: int = FIRST  # cases.OCCASIONS
+    independent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

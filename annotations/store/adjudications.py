@@ -106,8 +106,8 @@ class Adjudications:
             if current is None:
                 _begin(connection, image_id, adjudicator, _parents(connection, image_id, readers))
                 current = _loaded(connection, image_id, adjudicator)
-            begun_with = {parent.reader for parent in current.parents}
-            if begun_with != set(readers):
+            begun_with = [parent.reader for parent in current.parents]
+            if set(begun_with) != set(readers):
                 raise StoreError(
                     f"your adjudication of this image was begun with {' and '.join(begun_with)}; "
                     "choose these two readers"

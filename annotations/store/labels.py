@@ -63,6 +63,15 @@ class Labels:
             rows = connection.execute("SELECT DISTINCT source FROM labels ORDER BY source")
             return [row[0] for row in rows]
 
+    def projects(self) -> list[str]:
+        """The named selections of images: kept as splits of their own, without labels."""
+        with self._connections.read() as connection:
+            rows = connection.execute(
+                "SELECT source FROM (SELECT DISTINCT source FROM splits) AS named WHERE NOT EXISTS "
+                "(SELECT 1 FROM labels WHERE labels.source = named.source) ORDER BY source"
+            )
+            return [row[0] for row in rows]
+
     def set_split(self, image_id: str, source: str, split: Split) -> None:
         """Put the image into a part of this source's split.
 

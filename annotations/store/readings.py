@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
-from annotations.cases import FIRST, REPEAT, Case, parse_case
+from annotations.cases import FIRST, REPEAT, parse_case
 from annotations.errors import ReadingLocked, StoreError
 from annotations.findings import check_finding
 from annotations.records import CommittedReading, Edit, ReaderKind, Reading, Region
@@ -194,7 +194,7 @@ class Readings:
 
     def import_committed(
         self,
-        image_id: str,
+        case_id: str,
         reader: str,
         kind: ReaderKind,
         regions: Sequence[Region],
@@ -205,7 +205,7 @@ class Readings:
         """Whether a new committed version was kept; False when one says the same already.
 
         Args:
-            image_id: The image that was read.
+            case_id: The case that was read; of an adjudication without links to its parents.
             reader: The reader; added as ``kind`` when unknown.
             kind: "imported" or "synthetic".
             regions: With or without ids ("" gets one). Findings must be known to the store.
@@ -219,16 +219,17 @@ class Readings:
         """
         known = self._vocabulary.findings()
         with self._connections.write() as connection:
-            size = find_image(connection, image_id).size
+            case = parse_case(case_id)
+            size = find_image(connection, case.image_id).size
             checked = tuple(check_region(_with_id(region), size, known) for region in regions)
             check_statement(checked, no_finding)
-            current = load_reading(connection, Case(image_id), reader)
+            current = load_reading(connection, case, reader)
             digest = content_sha256(no_finding, checked)
             if commits.content_known(connection, current.reading_id, digest):
                 return False
             if current.reading_id and not current.imported:
                 raise StoreError(
-                    f"reader '{reader}' has an own reading of image {image_id} and the imported "
+                    f"reader '{reader}' has an own reading of image {case_id} and the imported "
                     "one differs from it; import it under another reader's name"
                 )
             ensure_reader(connection, reader, kind)
@@ -236,9 +237,13 @@ class Readings:
                 current = create_reading(connection, replace(current, imported=True))
             said = replace(current, no_finding=no_finding, regions=checked)
             _replace_working_copy(connection, said)
-            keep_reading(
-                connection, said, replace(snapshot_reading(said), imported=True, blinded=blinded)
+            snapshot = replace(
+                snapshot_reading(said),
+                imported=True,
+                blinded=blinded,
+                independent=is_independent(connection, said),
             )
+            keep_reading(connection, said, snapshot)
             return True
 
     def committed(

@@ -101,7 +101,7 @@ def restore_backup(workspace: Workspace, backup: Path, *, actor: str) -> Restore
         raise DamagedWorkspace(f"the backup {backup} was not restored: {problem}; choose another")
     with hold_alone(workspace.root):
         (_, _, n_log) = _counts(backup)
-        n_replaced = _log_rows(workspace.database)
+        n_later = _rows_only_in(workspace.database, backup)
         partial = workspace.database.with_name(workspace.database.name + ".restored")
         try:
             partial.unlink(missing_ok=True)
@@ -115,8 +115,7 @@ def restore_backup(workspace: Workspace, backup: Path, *, actor: str) -> Restore
                 f"the backup could not be put in place: {error.strerror}; nothing is lost, all "
                 f"files are in {workspace.root} and {workspace.backups}"
             ) from error
-    later = None if n_replaced is None else max(n_replaced - n_log, 0)
-    done = Restored(backup, aside, n_log, later)
+    done = Restored(backup, aside, n_log, n_later)
     _log(workspace, done, actor)
     return done
 
@@ -157,15 +156,37 @@ def _counts(database: Path) -> tuple[int, int, int]:
     return n_images, n_committed, n_log
 
 
-def _log_rows(database: Path) -> int | None:
-    """How many log rows a database holds that may be damaged; None when that cannot be read."""
+def _rows_only_in(database: Path, backup: Path) -> int | None:
+    """How many log rows a database has that the backup has not; None when it cannot be read.
+
+    It may be damaged. Each row's hash covers all rows before it, so that the two logs are the same
+    up to the last row whose hashes are equal.
+    """
     if not database.is_file():
         return None
     try:
-        with contextlib.closing(open_read_only(database)) as connection:
-            return int(connection.execute("SELECT count(*) FROM log").fetchone()[0])
+        with (
+            contextlib.closing(open_read_only(database)) as mine,
+            contextlib.closing(open_read_only(backup)) as other,
+        ):
+            low, last = 0, _last_row(mine)
+            high = min(last, _last_row(other))
+            while low < high:
+                middle = (low + high + 1) // 2
+                same = _hash_of(mine, middle) == _hash_of(other, middle)
+                low, high = (middle, high) if same else (low, middle - 1)
+            return last - low
     except sqlite3.Error:
         return None
+
+
+def _last_row(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM log").fetchone()[0])
+
+
+def _hash_of(connection: sqlite3.Connection, seq: int) -> str:
+    row = connection.execute("SELECT hash FROM log WHERE seq = ?", (seq,)).fetchone()
+    return str(row[0]) if row else ""
 
 
 def _sync_folder(folder: Path) -> None:

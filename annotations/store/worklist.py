@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypedDict, get_args
 
 from annotations.cases import FIRST, case_id_of, parse_case
@@ -21,6 +21,7 @@ class WorklistFilters(TypedDict, total=False):
     status: str | None
     source: str | None
     view: str | None
+    project: str | None  # a named selection of images; see Labels.projects
     finding: str | None  # marked by this reader, never by another one
     read_by: str | None  # committed by this other reader: only for who may know who read what
     search: str  # part of the image's name, in any case
@@ -33,29 +34,43 @@ class Lines:
     Fixed text only; what a reader gave goes in as a parameter.
     """
 
-    table: str
+    whole: str  # every line; enough for a question without a filter
+    table: str  # with the images, for filters
+    seq: str
     place: str
     occasion: str
     shown_name: str  # of a line of ``_PAGE_SQL``
     name_key: str
 
 
-IMPORTED: Final = Lines("images", "images.seq", "1", "images.name", "name_key")
-# CROSS JOIN keeps SQLite from sorting: the lines are read in the order of their place.
-_ORDERED: Final = (
-    "worklist_orders AS ordered CROSS JOIN images "
-    "ON ordered.reader = :reader AND images.seq = ordered.seq"
+IMPORTED: Final = Lines(
+    whole="images",
+    table="images",
+    seq="images.seq",
+    place="images.seq",
+    occasion="1",
+    shown_name="images.name",
+    name_key="name_key",
 )
 ORDERED: Final = Lines(
-    _ORDERED, "ordered.place", "ordered.occasion", "images.name", "images.name_key"
+    whole="worklist_orders AS ordered",
+    # CROSS JOIN keeps SQLite from sorting: the lines are read in the order of their place. The
+    # index holds all that a filter asks for, and is smaller than the table by far.
+    table=(
+        "worklist_orders AS ordered CROSS JOIN images INDEXED BY images_in_order "
+        "ON images.seq = ordered.seq"
+    ),
+    seq="ordered.seq",
+    place="ordered.place",
+    occasion="ordered.occasion",
+    shown_name="images.name",
+    name_key="images.name_key",
 )
 # A file's name would tell which case comes a second time.
-UNNAMED: Final = Lines(
-    _ORDERED,
-    "ordered.place",
-    "ordered.occasion",
-    "'Case ' || (page.place + 1)",
-    "('case ' || (ordered.place + 1))",
+UNNAMED: Final = replace(
+    ORDERED,
+    shown_name="'Case ' || (page.place + 1)",
+    name_key="('case ' || (ordered.place + 1))",
 )
 
 
@@ -74,13 +89,25 @@ class Worklist:
     """The lines of one reader that match what was asked for."""
 
     lines: Lines
-    clause: str
+    clauses: tuple[str, ...]
     values: dict[str, object]
 
     @property
     def table(self) -> str:
-        """What the lines are selected from, with the condition."""
-        return f"{self.lines.table} {self.clause}"
+        """What the matching lines are selected from, with the condition."""
+        if not self.clauses:
+            return self.whole
+        clauses = " AND ".join(self.clauses).replace("{occasion}", self.lines.occasion)
+        return f"{self.lines.table} WHERE {self._own} AND {clauses}"
+
+    @property
+    def whole(self) -> str:
+        """What all lines of the reader are selected from."""
+        return f"{self.lines.whole} WHERE {self._own}"
+
+    @property
+    def _own(self) -> str:
+        return "TRUE" if self.lines is IMPORTED else "ordered.reader = :reader"
 
 
 def matching(
@@ -93,8 +120,8 @@ def matching(
         UnknownFinding: For an unknown finding.
     """
     lines = lines_of(connection, reader)
-    clauses, values = ["TRUE"], dict[str, object](reader=reader)
-    for name in ("source", "view", "read_by"):
+    clauses, values = list[str](), dict[str, object](reader=reader)
+    for name in ("source", "view", "project", "read_by"):
         value = filters.get(name)
         if value:
             clauses.append(_CLAUSES[name])
@@ -113,8 +140,7 @@ def matching(
         # Not LIKE: here '%' and '_' of a file name are themselves, and no pattern is too long.
         clauses.append(f"instr({lines.name_key}, :search) > 0")
         values["search"] = search.casefold()
-    clause = "WHERE " + " AND ".join(clauses).replace("{occasion}", lines.occasion)
-    return Worklist(lines, clause, values)
+    return Worklist(lines, tuple(clauses), values)
 
 
 def worklist_page(
@@ -124,7 +150,11 @@ def worklist_page(
     lines, values = worklist.lines, worklist.values
     rows = connection.execute(
         _PAGE_SQL.format(
-            name=lines.shown_name, place=lines.place, occasion=lines.occasion, table=worklist.table
+            name=lines.shown_name,
+            seq=lines.seq,
+            place=lines.place,
+            occasion=lines.occasion,
+            table=worklist.table,
         ),
         {**values, "limit": limit, "offset": offset},
     ).fetchall()
@@ -132,10 +162,11 @@ def worklist_page(
     def count(what: str) -> int:
         return int(connection.execute(f"SELECT count(*) FROM {what}", values).fetchone()[0])
 
+    n_images = count(worklist.whole)
     return WorklistPage(
         rows=tuple(_row(row) for row in rows),
-        n_matching=count(worklist.table),
-        n_images=count(lines.table),
+        n_matching=count(worklist.table) if worklist.clauses else n_images,
+        n_images=n_images,
         n_read=count(_READ if lines is IMPORTED else _READ_TWICE),
     )
 
@@ -163,11 +194,14 @@ def neighbour_of(
     own = worklist.lines.place
     side, order = (">", "ASC") if step > 0 else ("<", "DESC")
     row = connection.execute(
-        f"SELECT images.image_id, {worklist.lines.occasion} FROM {worklist.table} "
+        f"SELECT {worklist.lines.seq}, {worklist.lines.occasion} FROM {worklist.table} "
         f"AND {own} {side} :place ORDER BY {own} {order} LIMIT 1 OFFSET :skip",
         {**worklist.values, "place": place, "skip": abs(step) - 1},
     ).fetchone()
-    return case_id_of(row[0], row[1]) if row else None
+    if row is None:
+        return None
+    image = connection.execute("SELECT image_id FROM images WHERE seq = ?", (row[0],)).fetchone()
+    return case_id_of(image[0], row[1])
 
 
 def place_of(connection: sqlite3.Connection, worklist: Worklist, case_id: str) -> int | None:
@@ -215,29 +249,29 @@ _PAGE_SQL: Final = """
         coalesce(readings.status, 'new') AS status,
         (SELECT count(*) FROM regions WHERE regions.reading_id = readings.reading_id) AS n_regions
     FROM (
-        SELECT images.seq AS seq, {place} AS place, {occasion} AS occasion
+        SELECT {seq} AS seq, {place} AS place, {occasion} AS occasion
         FROM {table} ORDER BY {place} LIMIT :limit OFFSET :offset
     ) AS page
     JOIN images USING (seq)
     LEFT JOIN readings ON readings.image_id = images.image_id
         AND readings.reader = :reader AND readings.occasion = page.occasion
     ORDER BY page.place"""
-_OWN: Final = "readings.reader = :reader AND readings.occasion = {occasion}"
 _CLAUSES: Final = {
     "source": "source = :source",
     "view": "view = :view",
+    "project": "image_id IN (SELECT image_id FROM splits WHERE splits.source = :project)",
     "read_by": (
         "image_id IN (SELECT image_id FROM readings "
         "WHERE reader = :read_by AND commits > 0 AND occasion = 1)"
     ),
 }
+# Pairs, so that the inner question is asked once and not again for each line.
+_READ_AS: Final = "(image_id, {occasion}) IN (SELECT readings.image_id, readings.occasion FROM "
 _FINDING_CLAUSE: Final = (
-    "image_id IN (SELECT readings.image_id FROM regions JOIN readings USING (reading_id) "
-    f"WHERE regions.finding = :finding AND {_OWN})"
+    f"{_READ_AS} regions JOIN readings USING (reading_id) "
+    "WHERE regions.finding = :finding AND readings.reader = :reader)"
 )
-_NO_FINDING_CLAUSE: Final = (
-    f"image_id IN (SELECT image_id FROM readings WHERE {_OWN} AND no_finding = 1)"
-)
+_NO_FINDING_CLAUSE: Final = f"{_READ_AS} readings WHERE reader = :reader AND no_finding = 1)"
 
 
 def _status_clause(status: str) -> str:
@@ -246,7 +280,7 @@ def _status_clause(status: str) -> str:
         raise StoreError(f"unknown status '{status}'; known: {', '.join(known)}")
     if status == "new":
         return (
-            "NOT EXISTS (SELECT 1 FROM readings "
-            f"WHERE readings.image_id = images.image_id AND {_OWN})"
+            "NOT EXISTS (SELECT 1 FROM readings WHERE readings.image_id = images.image_id "
+            "AND readings.reader = :reader AND readings.occasion = {occasion})"
         )
-    return f"image_id IN (SELECT image_id FROM readings WHERE {_OWN} AND status = :status)"
+    return f"{_READ_AS} readings WHERE reader = :reader AND status = :status)"

@@ -73,6 +73,65 @@ def audit(  # noqa: PLR0913 - each is an option of the command
         say(line)
 
 
+def verify(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of a finished audit or evaluation.")
+    ],
+    workspace: Annotated[
+        Path | None,
+        typer.Option(metavar="W", help="The workspace that it was made from, to compute it again."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="Largest relative difference that counts as the same.", min=0.0)
+    ] = 1e-6,
+) -> None:
+    """Recompute an audit or evaluation from pictures, readings and weights; print each difference.
+
+    Exit status 1 when something does not agree. Without --workspace only what follows from the
+    files themselves is checked.
+
+    Example: launch.py verify ./audit --workspace ./ward
+    """
+    from audit_app.commands.evaluations import verify_folder
+    from audit_app.evaluator.result import is_evaluation
+    from audit_app.models import make_runtime
+    from audit_app.verify_audit import verify_audit
+
+    if is_evaluation(folder):
+        verify_folder(workspace, folder)
+        return
+    if workspace is None:
+        found = verify_audit(folder, tolerance=tolerance)
+    else:
+        with opened(workspace) as (place, store), progress_bar("Verify") as report:
+            runtime = make_runtime(place, store)
+            found = verify_audit(
+                folder, place, store, runtime, tolerance=tolerance, progress=report
+            )
+    for line in found.lines():
+        say(line)
+    if not found.is_right:
+        raise typer.Exit(1)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="DIR1", help="Folder of a finished audit.")],
+    second: Annotated[Path, typer.Argument(metavar="DIR2", help="Folder of another one.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for comparison.csv.")] = None,
+) -> None:
+    """Put two audits side by side on the rows that both have.
+
+    Example: launch.py compare ./audit-before ./audit-after --out ./comparison
+    """
+    from audit_app.audit_compare import compare_audits, write_comparison
+
+    comparison = compare_audits(first, second)
+    if out is not None:
+        write_comparison(out, comparison)
+    for line in comparison.sentences():
+        say(line)
+
+
 def listed(text: str) -> list[str]:
     """The names between the commas; a name with a comma of its own can be chosen in the page."""
     return [name.strip() for name in text.split(",")]

@@ -36,37 +36,70 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     verify: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Only check the evaluation in this folder.")
     ] = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Only remove kept weights and stages not used lately.")
+    ] = False,
+    days: Annotated[
+        int, typer.Option(help="With --clean: what was used within so many days stays.", min=0)
+    ] = 30,
 ) -> None:
     """Evaluate a model's three modes against image labels: the study's table, and beside it.
 
     Example: launch.py evaluate ./ward --model biomedclip --labels mesh --out ./evaluation
     """
-    if verify is None and not (model and out):
-        raise typer.BadParameter("give --model and --out, or --verify with a finished folder")
-    with opened(workspace) as (opened_workspace, store), progress_bar("Evaluate") as report:
-        if verify is not None:
-            from audit_app.evaluator.verify import verify_evaluation
+    if clean:
+        say_cleaning(workspace, days)
+        return
+    if verify is not None:
+        verify_folder(workspace, verify)
+        return
+    if not model or out is None:
+        raise typer.BadParameter(
+            "give --model and --out, or --verify with a finished folder, or --clean"
+        )
+    from audit_app.evaluator.choices import EvaluationChoices, presets_of
+    from audit_app.evaluator.job import evaluate_workspace
 
-            checked = verify_evaluation(opened_workspace, store, verify, progress=report)
-            lines, is_right = checked.lines(), checked.is_right
-        elif out is not None:
-            from audit_app.evaluator.choices import EvaluationChoices, presets_of
-            from audit_app.evaluator.job import evaluate_workspace
-
-            choices = EvaluationChoices(
-                model=model,
-                presets=presets_of(preset),
-                labels=labels,
-                uncertain=uncertain,
-                modes=tuple(modes.split(",")),
-                split=split,
-                epochs=epochs,
-                seed=seed,
-                device=device,
-            )
-            lines = evaluate_workspace(opened_workspace, store, choices, out=out, progress=report)
-            is_right = True
+    choices = EvaluationChoices(
+        model=model,
+        presets=presets_of(preset),
+        labels=labels,
+        uncertain=uncertain,
+        modes=tuple(modes.split(",")),
+        split=split,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+    )
+    with opened(workspace) as (place, store), progress_bar("Evaluate") as report:
+        lines = evaluate_workspace(place, store, choices, out=out, progress=report)
     for line in lines:
         say(line)
-    if not is_right:
+
+
+def verify_folder(workspace: Path | None, folder: Path) -> None:
+    """Check a finished evaluation; exit status 1 when something does not agree."""
+    from audit_app.errors import AuditError
+    from audit_app.evaluator.verify import verify_evaluation
+
+    if workspace is None:
+        raise AuditError(
+            "an evaluation is verified with the weights of its workspace; name it with --workspace"
+        )
+    with opened(workspace) as (place, store), progress_bar("Verify") as report:
+        checked = verify_evaluation(place, store, folder, progress=report)
+    for line in checked.lines():
+        say(line)
+    if not checked.is_right:
         raise typer.Exit(1)
+
+
+def say_cleaning(workspace: Path, days: int) -> None:
+    """Remove what evaluations keep and nobody used for so long, and say what it was."""
+    from audit_app.evaluator.cleaning import clean_evaluations, describe_cleaning
+
+    with opened(workspace) as (opened_workspace, store):
+        removed = clean_evaluations(opened_workspace, store, days=days)
+        lines = describe_cleaning(opened_workspace, removed)
+    for line in lines:
+        say(line)

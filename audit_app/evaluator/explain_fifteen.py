@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.errors import AnnotationError
-from annotations.imaging import load_radiograph
-from annotations.imaging.display import display_picture
 from annotations.store import Store
-from audit_app.errors import AuditError
 from audit_app.evaluator.answering import FIFTEEN, Answering
 from audit_app.evaluator.fifteen import (
     METHOD,
@@ -24,16 +19,10 @@ from audit_app.evaluator.fifteen import (
     fifteen_key,
     fifteen_stage,
 )
-from audit_app.evaluator.figure_fifteen import (
-    FigurePicture,
-    MarkedBox,
-    draw_fifteen,
-    encode_figure,
-)
+from audit_app.evaluator.fifteen_pictures import figure_pictures, lock_unread
+from audit_app.evaluator.figure_fifteen import draw_fifteen, encode_figure
 from audit_app.evaluator.stages import Stage, disk_errors, replacing
 from model_store.runtime import Explanation
-
-UNREAD: Final = "Not read yet: its maps are left out, so that whoever reads it stays blinded."
 
 
 def explain_fifteen(answering: Answering) -> Stage:
@@ -85,47 +74,3 @@ def write_figure(path: Path, store: Store, maps: FifteenMaps) -> str:
         '<img class="fifteen" alt="Pictures, findings and modes with boxes" '
         f'style="max-width:100%" src="data:image/jpeg;base64,{base64.b64encode(small).decode()}">'
     )
-
-
-def figure_pictures(store: Store, maps: FifteenMaps) -> tuple[dict[str, FigurePicture], list[str]]:
-    """The pictures with the last committed reading of each reader, and the names of missing ones.
-
-    Raises:
-        UnknownRecord: If an image was taken out of the workspace.
-    """
-    readings = store.readings.committed(
-        latest=True, blinded_only=False, image_ids=list(maps.image_ids)
-    )
-    pictures: dict[str, FigurePicture] = {}
-    missing: list[str] = []
-    for image_id in maps.image_ids:
-        image = store.images.get(image_id)
-        try:
-            pixels = display_picture(load_radiograph(Path(image.path)))
-        except (AnnotationError, OSError):
-            missing.append(image.name)
-            continue
-        own = [one for one in readings if one.image_id == image_id]
-        boxes = [
-            MarkedBox(one.reader, region.finding, region.box)
-            for one in own
-            for region in one.regions
-        ]
-        readers = tuple(dict.fromkeys(one.reader for one in own))
-        pictures[image_id] = FigurePicture(pixels, tuple(boxes), readers)
-    if not pictures:
-        raise AuditError(
-            f"none of the {len(maps.image_ids)} pictures of the figure can be read; put their "
-            "files back"
-        )
-    return pictures, missing
-
-
-def lock_unread(pictures: Mapping[str, FigurePicture]) -> dict[str, FigurePicture]:
-    """The same, without the maps of pictures that nobody has read."""
-    return {
-        image_id: one
-        if one.readers
-        else FigurePicture(one.pixels, one.boxes, one.readers, locked=UNREAD)
-        for image_id, one in pictures.items()
-    }

@@ -199,6 +199,25 @@ def write_layout(path: Path, image_ids: list[str], stage: Stage) -> None:
         np.savez(file, **{IDS: ids, FACTS: facts}, **dict(stage.arrays))  # type: ignore[arg-type] # the stub takes **arrays for its own flag
 
 
+def layout_problems(layout: Layout, towers: Mapping[str, NDArray[np.float32]]) -> list[str]:
+    """Where PCA of the embeddings gives other places; UMAP differs between machines.
+
+    Args:
+        layout: As kept.
+        towers: Name to embeddings (N, D) of all test pictures.
+    """
+    n_pictures = len(next(iter(towers.values())))
+    rows = chosen_rows(n_pictures, int(layout.facts["umap"]["seed"]))
+    again, _ = project_pca(
+        {name: values[rows].astype(np.float64) for name, values in towers.items()}
+    )
+    return [
+        f"the map of the {name} embeddings does not follow from them"
+        for name, places in again.items()
+        if not np.allclose(places, layout.places[PCA][name], rtol=1e-4, atol=1e-4)
+    ]
+
+
 def read_layout(path: Path) -> Layout:
     """The layout in this file.
 

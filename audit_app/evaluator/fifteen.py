@@ -149,7 +149,7 @@ def _small(saliency: NDArray[np.float32], geometry: FrameGeometry) -> NDArray[np
     if high <= low:
         return np.zeros((CELLS, CELLS), np.float32)
     scaled = Image.fromarray(((shown - low) / (high - low)).astype(np.float32))
-    small = np.asarray(scaled.resize((CELLS, CELLS), Image.Resampling.BOX), dtype=np.float32)
+    small = np.asarray(scaled.resize((CELLS, CELLS), Image.Resampling.BILINEAR), dtype=np.float32)
     return np.rint(255 * small)
 
 

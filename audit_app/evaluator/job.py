@@ -85,9 +85,9 @@ def describe_result(result: EvaluationResult) -> list[str]:
         f"{parts['validation']} validation, {parts['test']} test."
     ]
     lines += [
-        f"{row['preset']} {row['mode']}: ratio {_number(row['ratio'])}, F1 {_number(row['f1'])}, "
-        f"exact match {_number(row['exact_match'])}, LRAP {_number(row['lrap'])}, coverage error "
-        f"{_number(row['coverage_error'])}"
+        f"{row['preset']} {row['mode']}: ratio {_number(row.get('ratio'))}, "
+        f"F1 {_number(row.get('f1'))}, exact match {_number(row.get('exact_match'))}, "
+        f"LRAP {_number(row.get('lrap'))}, coverage error {_number(row.get('coverage_error'))}"
         for row in [*result.rows, *table["nulls"]]
     ]
     installed = result.provenance.get("installed_heads") or []

@@ -45,6 +45,7 @@ Step = Callable[[int, int, str], bool]
 PENALTIES: Final = tuple(10.0**power for power in range(-2, 6))
 SAMPLE: Final = 32
 BATCH: Final = 16
+UNREADABLE: Final = "its file cannot be read, or the model's embedding of it is not finite"
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,7 +324,7 @@ class EvaluatedModel:
         missing = [image for image in images if image.sha256 not in known]
         if not missing:
             raise AuditError(reason)
-        return dict.fromkeys((image.image_id for image in missing), "the file cannot be read")
+        return dict.fromkeys((image.image_id for image in missing), UNREADABLE)
 
 
 class _OneEncoder:

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from annotations.workspace import WorkspaceSettings
 from audit_app.evaluator.answers import RULES, Answers
 from audit_app.evaluator.measures import LENGTHS, Measured, Row
-from audit_app.evaluator.plan import FORMAT, EvaluationPlan, findings_without_positives
+from audit_app.evaluator.plan import EvaluationPlan, findings_without_positives
+from audit_app.evaluator.published import LABELS as PUBLISHED_LABELS
 from audit_app.evaluator.published import PUBLISHED
 from audit_app.evaluator.published import SOURCE as PUBLISHED_SOURCE
 from audit_app.evaluator.result import (
     EMBEDDINGS,
     FILES,
+    FORMAT,
     LABEL_PREFIX,
     PER_DOMAIN,
     PER_FINDING,
@@ -47,18 +49,18 @@ TABLE_COLUMNS: Final = (
     *(f"{name}{suffix}" for suffix in LENGTHS for name in SEPARATION_NAMES),
     "f1", "f1_low", "f1_high", "exact_match", "exact_match_low", "exact_match_high", "lrap",
     "coverage_error", "labels_per_image", "predictions_per_image", "ece", "minutes",
-    "seconds_per_image",
+    "seconds_per_image", "label_source",
 )  # fmt: skip
 METRIC_COLUMNS: Final = tuple(
     f"{metric}{suffix}" for metric in RATES for suffix in ("", "_low", "_high")
 )
 FINDING_COLUMNS: Final = (
     "preset", "mode", "rule", "finding", "support", "predicted", "threshold", *METRIC_COLUMNS,
-    "note",
+    "note", "label_source",
 )  # fmt: skip
 DOMAIN_COLUMNS: Final = (
     "preset", "mode", "rule", "domain", "n_findings", "n_with_positive", "support", "predicted",
-    *METRIC_COLUMNS, "note",
+    *METRIC_COLUMNS, "note", "label_source",
 )  # fmt: skip
 
 
@@ -99,14 +101,15 @@ def write_tables(out: Path, done: Evaluated) -> None:
     """
     measured = done.measured.values()
     with disk_errors(out):
-        rows = [*_measured_rows(done), *done.nulls, *published_rows(done)]
+        ours: Row = {"label_source": done.plan.label_source}
         blank: Row = dict.fromkeys(TABLE_COLUMNS)
-        write_csv(out / TABLE_CSV, TABLE_COLUMNS, [blank | row for row in rows])
-        findings = [row for one in measured for row in one.per_finding]
+        rows = [blank | row | ours for row in (*_measured_rows(done), *done.nulls)]
+        rows += [blank | row for row in published_rows(done)]
+        write_csv(out / TABLE_CSV, TABLE_COLUMNS, rows)
+        findings = [row | ours for one in measured for row in one.per_finding]
         write_csv(out / PER_FINDING, FINDING_COLUMNS, findings)
-        write_csv(
-            out / PER_DOMAIN, DOMAIN_COLUMNS, [row for one in measured for row in one.per_domain]
-        )
+        domains = [row | ours for one in measured for row in one.per_domain]
+        write_csv(out / PER_DOMAIN, DOMAIN_COLUMNS, domains)
         write_csv(out / PREDICTIONS, prediction_columns(done.plan.findings), _predictions(done))
         _write_embeddings(out / EMBEDDINGS, done)
         _write_json(out / TABLE_JSON, table_values(done))
@@ -195,7 +198,13 @@ def published_rows(done: Evaluated) -> list[Row]:
     """The study's rows for the modes that were evaluated."""
     modes = dict.fromkeys(mode for _, mode in done.answers)
     return [
-        {"kind": "published", "preset": "published", "mode": mode, **PUBLISHED[mode]}
+        {
+            "kind": "published",
+            "preset": "published",
+            "mode": mode,
+            **PUBLISHED[mode],
+            "label_source": PUBLISHED_LABELS,
+        }
         for mode in modes
         if mode in PUBLISHED
     ]
@@ -205,7 +214,8 @@ def prediction_columns(findings: Sequence[str]) -> list[str]:
     """The header of ``predictions.csv``."""
     prefixes = (SCORE_PREFIX, LABEL_PREFIX, PREDICTED_PREFIX)
     tables = [f"{prefix}{finding}" for prefix in prefixes for finding in findings]
-    return ["preset", "mode", "image_id", "patient", "part", *tables]
+    fixed = ["preset", "mode", "rule", "label_source", "image_id", "patient", "part"]
+    return [*fixed, *tables]
 
 
 def _measured_rows(done: Evaluated) -> list[Row]:
@@ -223,6 +233,8 @@ def _predictions(done: Evaluated) -> Iterator[Row]:
                 yield {
                     "preset": preset,
                     "mode": mode,
+                    "rule": decided.rule,
+                    "label_source": plan.label_source,
                     "image_id": plan.images[row].image_id,
                     "patient": plan.patients[row],
                     "part": part,
@@ -248,8 +260,9 @@ def _write_embeddings(path: Path, done: Evaluated) -> None:
         arrays.setdefault(tower_of(mode), answers.embeddings)
     plan = done.plan
     ids = np.array([plan.images[row].image_id for row in plan.rows("test")])
+    source = np.array(plan.label_source)
     with replacing(path) as file:
-        np.savez(file, image_ids=ids, **arrays)  # type: ignore[arg-type] # the stub takes **arrays for its own flag
+        np.savez(file, image_ids=ids, label_source=source, **arrays)  # type: ignore[arg-type] # the stub takes **arrays for its own flag
 
 
 def tower_of(mode: str) -> str:

@@ -21,10 +21,10 @@ from audit_app.errors import AuditError
 from audit_app.evaluator.choices import EvaluationChoices
 from audit_app.evaluator.iu_xray import missing_pictures
 from audit_app.evaluator.labels import LabelledImage, LabelSet, load_labels
+from audit_app.evaluator.result import FORMAT
 from audit_app.evaluator.splits import PARTS, Split, make_split
 from model_store.prompts import KEYS
 
-FORMAT: Final = "saliency-audit-evaluation-1"
 # Of an entry, what neither embeddings nor trained heads depend on.
 ASKED_LATER: Final = frozenset({"layer", "prompt_history", *KEYS.values()})
 

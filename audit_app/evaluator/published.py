@@ -9,6 +9,7 @@ SOURCE: Final = (
     "arXiv 2506.14136, BiomedCLIP on IU-Xray; its zero-shot ratio is printed as 1.506, "
     "31.890 / 21.160 is 1.507"
 )
+LABELS: Final = "the study's own, unpublished"
 # The columns of the study's table: our name, the title, and whether more is better.
 COLUMNS: Final[Mapping[str, tuple[str, bool]]] = {
     "inter": ("Inter-class distance", True),

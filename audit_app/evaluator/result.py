@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from audit_app.errors import AuditError
 
+FORMAT: Final = "saliency-audit-evaluation-1"
 TABLE_CSV: Final = "three_modes.csv"
 TABLE_JSON: Final = "three_modes.json"
 PER_FINDING: Final = "per_finding.csv"
@@ -169,6 +170,12 @@ class EvaluationResult:
             return tuple(str(name) for name in stored["image_ids"])
 
 
+def is_evaluation(folder: Path) -> bool:
+    """Whether the folder says of itself that an evaluation wrote it, and not an audit."""
+    path = folder / PROVENANCE
+    return path.is_file() and _read_json(path).get("format") == FORMAT
+
+
 def load_result(folder: Path) -> EvaluationResult:
     """The evaluation in this folder.
 
@@ -178,8 +185,8 @@ def load_result(folder: Path) -> EvaluationResult:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise AuditError(
-            f"{folder} is no finished evaluation: it lacks {', '.join(missing)}; give the folder "
-            "that 'launch.py evaluate' wrote"
+            f"{folder.name} is no finished evaluation: it lacks {', '.join(missing)}; give the "
+            "folder that 'launch.py evaluate' wrote, or evaluate again"
         )
     return EvaluationResult(
         folder, _read_json(folder / TABLE_JSON), _read_json(folder / PROVENANCE)

@@ -51,6 +51,7 @@ class StageFolder:
         self.folder = root / fingerprint[:KEY_LENGTH]
         with disk_errors(self.folder):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.utime(self.folder)  # cleaning asks when it was used last
 
     def path(self, name: str) -> Path:
         """A file of this folder that a stage writes by itself, such as weights."""

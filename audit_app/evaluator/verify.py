@@ -6,12 +6,10 @@ embeddings give, and the predictions of some pictures with what the weights give
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +18,13 @@ from annotations.records import ImageRecord
 from annotations.store import Store
 from annotations.workspace import Workspace
 from audit_app.evaluator.answers import Answers
+from audit_app.evaluator.explorer import layout_problems, read_layout
 from audit_app.evaluator.measures import Measured, Reference, measure
 from audit_app.evaluator.modelling import EvaluatedModel, read_frames
 from audit_app.evaluator.progress import Report
-from audit_app.evaluator.result import EvaluationResult, PredictionTable, Row, load_result
+from audit_app.evaluator.result import LAYOUT, EvaluationResult, PredictionTable, Row, load_result
 from audit_app.models import make_runtime
+from audit_app.verification import Findings, Verification, file_problems, is_same
 from model_store.files import file_sha256
 
 SAMPLE: Final = 16
@@ -32,29 +32,6 @@ TABLE_TOLERANCE: Final = 1e-9
 # Scores of the same weights on other hardware or in bf16 move by less than this share of their
 # spread, those of other weights by more.
 SCORE_TOLERANCE: Final = {"fp32": 1e-3, "bf16": 5e-2}
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What was checked and what was found.
-
-    Attributes:
-        checks: What agreed, one sentence each.
-        problems: What did not, one sentence each.
-    """
-
-    checks: tuple[str, ...]
-    problems: tuple[str, ...]
-
-    @property
-    def is_right(self) -> bool:
-        """Whether everything agreed."""
-        return not self.problems
-
-    def lines(self) -> list[str]:
-        """For the command line."""
-        last = "Everything agrees." if self.is_right else f"{len(self.problems)} do not agree."
-        return [*self.checks, *self.problems, last]
 
 
 def verify_evaluation(
@@ -80,7 +57,7 @@ def verify_evaluation(
     """
     result = load_result(folder)
     tell = progress or (lambda *_: False)
-    findings = Findings([], [])
+    findings = Findings()
     tell(0, 3, "comparing files with their hashes")
     check_files(result, findings)
     tell(1, 3, "recomputing the tables")
@@ -88,31 +65,13 @@ def verify_evaluation(
     tell(2, 3, "asking the weights again")
     check_scores(EvaluatedFolder(workspace, store, result), findings, sample)
     tell(3, 3, "")
-    return Verification(tuple(findings.checks), tuple(findings.problems))
-
-
-@dataclass(frozen=True, eq=False)
-class Findings:
-    """Sentences so far."""
-
-    checks: list[str]
-    problems: list[str]
-
-    def add(self, agreed: str, problems: Sequence[str]) -> None:
-        """The problems, or when there are none what agreed."""
-        self.problems.extend(problems)
-        if not problems:
-            self.checks.append(agreed)
+    return findings.result()
 
 
 def check_files(result: EvaluationResult, findings: Findings) -> None:
     """Compare every file with the hash in the provenance."""
     files: Mapping[str, str] = result.provenance["files"]
-    changed = [
-        f"{name} changed since it was written"
-        for name, sha256 in files.items()
-        if hashlib.sha256((result.folder / name).read_bytes()).hexdigest() != sha256
-    ]
+    changed = file_problems(result.folder, files)
     findings.add(f"{len(files)} files are as they were written", changed)
 
 
@@ -131,8 +90,11 @@ def check_tables(result: EvaluationResult, findings: Findings) -> None:
         rows += _paired(result.per_domain, measured.per_domain, key)
     for written, again in rows:
         problems += _differences(written, again)
+    towers = {result.table["embeddings"][mode]: values for mode, values in embeddings.items()}
+    problems += layout_problems(read_layout(result.folder / LAYOUT), towers)
     findings.add(
-        f"{sum(len(written) for written, _ in rows)} cells follow from predictions and embeddings",
+        f"{sum(len(written) for written, _ in rows)} cells and the map follow from predictions and "
+        "embeddings",
         problems,
     )
 
@@ -190,14 +152,8 @@ def _differences(written: Row, again: Row) -> list[str]:
     return [
         f"{what}: {name} is {written[name]} in the table, {again[name]} recomputed"
         for name in again
-        if not _is_same(written.get(name), again[name])
+        if not is_same(written.get(name), again[name], tolerance=TABLE_TOLERANCE)
     ]
-
-
-def _is_same(written: Any, again: Any) -> bool:
-    if isinstance(written, int | float) and isinstance(again, int | float):
-        return math.isclose(written, again, rel_tol=TABLE_TOLERANCE, abs_tol=TABLE_TOLERANCE)
-    return (written or None) == (again or None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,7 @@ from audit_app.metrics.bootstrap import (
 from audit_app.metrics.clusters import Clusters, group_rows
 
 FloatArray = NDArray[np.float64]
+ROUNDING: Final = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +48,11 @@ class MeanDraws:
 
     def difference(self, first: int, second: int) -> PairedDifference:
         """As ``paired_cluster_bootstrap`` of these two columns gives it."""
-        estimate = float(self.estimates[first] - self.estimates[second])
+        estimate = float(_minus(self.estimates[first], self.estimates[second]))
         if len(self.drawn) == 0:
             interval = too_few_clusters(estimate, self.n_clusters, self.seed)
             return PairedDifference(interval, None)
-        drawn = self.drawn[:, first] - self.drawn[:, second]
+        drawn = _minus(self.drawn[:, first], self.drawn[:, second])
         interval = percentile_interval(estimate, drawn, self.n_clusters, self.seed)
         p_value = None if interval.low is None else two_sided_p(drawn[~np.isnan(drawn)])
         return PairedDifference(interval, p_value)
@@ -94,6 +96,17 @@ def draw_means(
         return MeanDraws(estimates, np.empty((0, table.shape[1])), grouped.n_clusters, seed)
     blocks = [_means(counts, sums, sizes) for counts in grouped.drawn_counts(replicates, seed)]
     return MeanDraws(estimates, np.concatenate(blocks), grouped.n_clusters, seed)
+
+
+def _minus(first: FloatArray, second: FloatArray) -> FloatArray:
+    """The difference, 0 where nothing but the order of summing makes one.
+
+    A matrix product may add equal columns in another order, and the p-value counts zeros.
+    """
+    difference = np.asarray(first - second)
+    size = np.maximum(np.abs(first), np.abs(second))
+    kept: FloatArray = np.where(np.abs(difference) <= ROUNDING * size, 0.0, difference)
+    return kept
 
 
 def _by_cluster(

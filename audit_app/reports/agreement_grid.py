@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
-from audit_app.reports.audit_charts import Shown
+from audit_app.reports.audit_part import Shown
 from audit_app.reports.audit_tables import MEASURES, TextTable, mode_words
 from audit_app.reports.first_line import no_interval, patients
 from audit_app.reports.html_parts import best_and_worst, mark, number

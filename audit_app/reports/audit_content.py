@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from audit_app.reports.audit_charts import Shown, audit_charts, shown_part
+from audit_app.reports.audit_charts import audit_charts
+from audit_app.reports.audit_part import Shown, shown_part
 from audit_app.reports.audit_tables import (
     TextTable,
     control_table,
+    overall_first,
     paired_table,
     reader_table,
     reliance_table,
@@ -120,9 +122,9 @@ def sentences_of(result: Audited) -> list[str]:
 def tables_of(result: Audited) -> list[TextTable]:
     """The tables over all models and methods, in the order in which they are read."""
     return [
-        control_table(result.control_summary),
-        reliance_table(result.reliance),
-        paired_table(result.paired),
+        *overall_first(control_table, result.control_summary),
+        *overall_first(reliance_table, result.reliance),
+        *overall_first(paired_table, result.paired),
         slice_table(result.slices),
         reader_table(result.readers),
         worst_table(result.rows),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -83,6 +84,8 @@ def _document(title: str) -> FPDF:
             self.set_text_color(110, 110, 110)
             self.cell(0, 5, f"{title}    {self.page_no()} / {{nb}}", align="C")
 
+    # It tells of every font that it makes smaller, at the level of INFO.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     pdf = Numbered(format="A4")
     fonts = Path(get_data_path()) / "fonts" / "ttf"
     pdf.add_font(FONT, "", fonts / "DejaVuSans.ttf")

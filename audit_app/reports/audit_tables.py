@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from audit_app.comparison.selection import MODES
-from audit_app.evaluation import SCORED, STATUSES
-from audit_app.reports.first_line import control_words, no_interval
+from audit_app.evaluation import STATUSES
+from audit_app.reports.first_line import OVERALL, control_words, no_interval
 from audit_app.reports.html_parts import number, table
+from audit_app.reports.worst import worst_rows
 from audit_app.survey_folder import title_of_method
 
 Row = Mapping[str, object]
 Cell = Callable[[Row], str]
-WORST_SHOWN: Final = 50
 MEASURES: Final = {"hit": "Hit rate", "iou": "IoU", "energy_in_box": "Energy in the region"}
 STATUS_WORDS: Final = {
     "ok": "scored",
@@ -166,25 +166,6 @@ def reader_table(lines: Iterable[Row]) -> TextTable:
     return _made("Readers", columns, lines, empty="One reader: there is nobody to agree with.")
 
 
-def worst_rows(rows: Iterable[Row], *, most: int = WORST_SHOWN) -> list[Row]:
-    """The scored rows that disagree most, the worst first.
-
-    Missed regions before hit ones, those on which the model says "present" first, then by the
-    least IoU and the farthest maximum.
-    """
-    return sorted((row for row in rows if row["status"] in SCORED), key=_badness)[:most]
-
-
-def _badness(row: Row) -> tuple[float, bool, float, float]:
-    far = row["peak_distance_share"]
-    return (
-        _value(row["hit"]),
-        row.get("model_positive") is not True,
-        _value(row["iou"]),
-        -_value(far),
-    )
-
-
 def worst_table(rows: Iterable[Row]) -> TextTable:
     """The worst disagreements, by the ids of images."""
     columns: Mapping[str, Cell] = {
@@ -200,6 +181,19 @@ def worst_table(rows: Iterable[Row]) -> TextTable:
         "Model says": _yes_no("model_positive"),
     }
     return _made("Worst disagreements", columns, worst_rows(rows), empty="No row is scored.")
+
+
+def overall_first(
+    make: Callable[[Iterable[Row]], TextTable], lines: Sequence[Row]
+) -> list[TextTable]:
+    """The table of the lines over all findings, then that of single findings."""
+    overall = [line for line in lines if line["finding"] in OVERALL]
+    single = [line for line in lines if line["finding"] not in OVERALL]
+    tables = [make(overall)]
+    if single:
+        by_finding = make(single)
+        tables.append(replace(by_finding, title=f"{by_finding.title} by finding"))
+    return tables
 
 
 def mode_words(mode: object) -> str:
@@ -223,7 +217,7 @@ def _who() -> dict[str, Cell]:
 
 
 def _counts(rows: str = "n_rows") -> dict[str, Cell]:
-    return {"Rows": _text(rows), "Patients": _text("n_patients")}
+    return {"Rows": _text(rows), "Patients": _text("n_patients"), "Note": _note}
 
 
 def _mode(line: Row) -> str:
@@ -279,17 +273,13 @@ def _with_interval(name: str) -> Cell:
 
 
 def _ends(line: Row, name: str, low: str, high: str) -> str:
-    """The number with its interval, or with the reason why it has none."""
+    """The number with its interval where it has one; why it has none stands under "Note"."""
     if line[name] is None:
         return "n/a"
     if line[low] is None or line[high] is None:
-        return (
-            f"{number(line[name], 2)} ({no_interval(line)})"
-            if line.get("note")
-            else number(line[name], 2)
-        )
+        return number(line[name], 2)
     return f"{number(line[name], 2)} ({number(line[low], 2)} to {number(line[high], 2)})"
 
 
-def _value(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+def _note(line: Row) -> str:
+    return no_interval(line) if line["note"] else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final
 
 from audit_app.reports.charts import CHEST, DARK_COLOURS, DARK_GREYS, Axis, Chart, Series
@@ -14,7 +15,9 @@ INK: Final = "#e5e7eb"
 QUIET: Final = "#94a3b8"
 GRID: Final = "rgba(148,163,184,0.18)"
 CHEST_FILL: Final = "rgba(148,163,184,0.14)"
-HEIGHT: Final = 400
+HEIGHT: Final = 420
+CHEST_HEIGHT: Final = 540
+NOTE_WIDTH: Final = 170
 ROW_HEIGHT: Final = 34
 SYMBOLS: Final = ("line-ns", "x-thin", "cross-thin", "diamond-open")
 
@@ -137,18 +140,23 @@ def _draw_chest(figure: Figure, chart: Chart) -> None:
 
 
 def _lay_out(figure: Figure, chart: Chart) -> None:
-    height = max(HEIGHT, 130 + chart.rows * ROW_HEIGHT)
+    height = max(CHEST_HEIGHT if chart.is_chest else HEIGHT, 190 + chart.rows * ROW_HEIGHT)
+    note = "<br>".join(plain(line) for line in wrap(chart.note, NOTE_WIDTH))
+    has_titles = any(panel.title for panel in chart.panels)
     figure.update_layout(
         template="plotly_dark",
+        title={
+            "text": plain(chart.title), "x": 0.01, "y": 0.98, "yanchor": "top",
+            "font": {"size": 15},
+            "subtitle": {"text": note, "font": {"size": 12, "color": QUIET}},
+        },
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": INK, "size": 13, "family": "system-ui, sans-serif"},
         height=height,
-        margin={"l": 60, "r": 20, "t": 40, "b": 55},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        margin={"l": 60, "r": 20, "t": 105 if has_titles else 80, "b": 70},
+        legend={"orientation": "h", "yref": "container", "y": 0.01, "yanchor": "bottom", "x": 0},
         hoverlabel={"bgcolor": "#0f172a", "font": {"color": INK}},
         dragmode="pan",
         modebar={"remove": ["select2d", "lasso2d", "autoScale2d"]},
-    )
-    if any(panel.title for panel in chart.panels):
-        figure.update_layout(legend={"y": -0.06, "yanchor": "top"})
+    )  # fmt: skip

@@ -11,10 +11,12 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from audit_app.evaluator.job import evaluation_folder
-from audit_app.evaluator.result import FILES
+from audit_app.evaluator.result import FIGURE_OF_15, FILES, MAPS_OF_15
 from audit_app.services import Services
 from audit_app.session import AccessRefused, require, visitor_of_route
 
+# The maps of the 15 are given by the tab alone, picture by picture, to whoever may see them.
+DOWNLOADS: Final = tuple(name for name in FILES if name not in (MAPS_OF_15, FIGURE_OF_15))
 PATH: Final = "/audit/evaluations/{job_id:int}/{name}"
 
 
@@ -33,8 +35,8 @@ def _download(services: Services) -> Callable[[Request], Response]:
         except AccessRefused as error:
             return PlainTextResponse(str(error), status_code=403)
         job_id, name = int(request.path_params["job_id"]), request.path_params["name"]
-        if name not in FILES:
-            known = ", ".join(FILES)
+        if name not in DOWNLOADS:
+            known = ", ".join(DOWNLOADS)
             return PlainTextResponse(f"an evaluation has the files {known}", status_code=404)
         path = evaluation_folder(services.workspace, job_id) / name
         if not path.is_file():

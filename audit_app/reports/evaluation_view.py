@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from html import escape
-from typing import Any, Final
+from typing import Final
 
+from annotations.records import Job
+from audit_app.comparison import MODES
 from audit_app.errors import AuditError
 from audit_app.evaluator.figures import Axes, Curve, line_figure
+from audit_app.evaluator.page import FIFTEEN_MARK
 from audit_app.evaluator.progress import EvaluationProgress
 from audit_app.evaluator.result import REPORT, EvaluationResult
 
 BODY: Final = ("<body>", "</body>")
-PARTS: Final = ("train", "validation", "test", "all")
 LOSS_SIZE: Final = (420, 190)
 
 
@@ -29,9 +31,10 @@ def draw_progress(now: EvaluationProgress) -> str:
 
 
 def draw_result(result: EvaluationResult) -> str:
-    """The report as HTML for the page, with the distribution of labels as a table.
+    """The report as HTML for the page.
 
-    It is the file's own text: what is read here and what is handed on cannot differ.
+    It is the file's own text: what is read here and what is handed on cannot differ. Only the
+    figure of the 15 is left out, which the page shows to whoever may see it.
 
     Raises:
         AuditError: If the report is not one that an evaluation wrote.
@@ -41,22 +44,22 @@ def draw_result(result: EvaluationResult) -> str:
     body, end, _ = rest.rpartition(BODY[1])
     if not (begin and end):
         raise AuditError(f"{REPORT} of {result.folder.name} is cut off; run the evaluation again")
-    table = draw_distribution(result.table["distribution"], str(result.table["label_source"]))
-    return f'<div class="evaluation">{body}{table}</div>'
+    before, _, rest = body.partition(FIFTEEN_MARK)
+    _, _, after = rest.partition(FIFTEEN_MARK)
+    return f'<div class="evaluation">{before}{after}</div>'
 
 
-def draw_distribution(rows: Sequence[Mapping[str, Any]], label_source: str) -> str:
-    """How many pictures of each part have each finding, as an HTML table."""
-    head = "".join(f"<th>{part}</th>" for part in PARTS)
-    lines = "".join(
-        f"<tr><td>{escape(str(row['finding']))}</td>"
-        f"{''.join(f'<td>{int(row[part]):,}</td>' for part in PARTS)}</tr>"
-        for row in rows
-    )
-    return (
-        f"<details><summary>Pictures with each finding, labels: {escape(label_source)}</summary>"
-        f'<table class="distribution"><tr><th>Finding</th>{head}</tr>{lines}</table></details>'
-    )
+def evaluation_label(job: Job) -> str:
+    """When, which model, modes and presets, how it stands."""
+    when = job.created_at[:16].replace("T", " ")
+    modes = ", ".join(MODES.get(mode, mode) for mode in _names(job, "modes"))
+    presets = " and ".join(_names(job, "presets"))
+    return f"{when} | {job.params.get('model')} | {modes} | {presets} | {job.status}"
+
+
+def _names(job: Job, parameter: str) -> list[str]:
+    values = job.params.get(parameter)
+    return [str(value) for value in values] if isinstance(values, list) else []
 
 
 def duration(seconds: float) -> str:
@@ -84,8 +87,9 @@ def _facts(now: EvaluationProgress) -> Iterator[tuple[str, str]]:
 
 
 def _bar(now: EvaluationProgress) -> str:
-    share = now.done / now.total if now.total else 0.0
-    return f'<progress max="1" value="{share:.4f}" aria-label="{escape(now.stage)}"></progress>'
+    # Without a value it moves by itself: the stage has begun, its length is not known yet.
+    value = f' value="{now.done / now.total:.4f}"' if now.total else ""
+    return f'<progress max="1"{value} aria-label="{escape(now.stage)}"></progress>'
 
 
 def _losses(now: EvaluationProgress) -> str:

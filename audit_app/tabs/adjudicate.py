@@ -70,6 +70,11 @@ def _connect(services: Services, tab: AdjudicateTab, place: gr.Tab) -> None:
         return fill_adjudicate(services, visitor, image_id)
 
     @on
+    def refresh(image_id: str | None, visitor: Visitor) -> list[Any]:
+        cases = services.store.adjudications.cases(visitor.name)
+        return [describe_cases(cases), _case_list(cases, image_id)]
+
+    @on
     def choose(image_id: str | None, visitor: Visitor) -> list[Any]:
         return show_case(services, visitor, image_id)
 
@@ -82,7 +87,7 @@ def _connect(services: Services, tab: AdjudicateTab, place: gr.Tab) -> None:
         return step_case(services, visitor, event_data(event))
 
     place.select(fill, tab.case, tab.shown, **PRIVATE)
-    tab.panel.changed(fill, tab.case, tab.shown[:2], **PRIVATE)
+    tab.panel.changed(refresh, tab.case, tab.shown[:2], **PRIVATE)
     tab.case.input(choose, tab.case, tab.shown, **PRIVATE)
     tab.panel.step(step, None, tab.shown, **PRIVATE)
     gr.on(
@@ -134,7 +139,7 @@ def show_case(
     value = open_adjudication(services, visitor, image_id, list(readers))
     # Asked again: a case that was just begun has another status now.
     cases = adjudications.cases(visitor.name)
-    may_choose = begun is None or len(case.readers) == 2
+    may_choose = begun is None and len(case.readers) > 2
     return [
         describe_cases(cases),
         _case_list(cases, image_id),
@@ -142,7 +147,7 @@ def show_case(
             gr.Dropdown(
                 choices=list(case.readers),
                 value=reader,
-                interactive=may_choose and len(case.readers) > 2,
+                interactive=may_choose,
             )
             for reader in readers
         ),

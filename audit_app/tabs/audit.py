@@ -83,8 +83,8 @@ def build_audit_tab(services: Services) -> AuditTab:
             gr.Button(
                 "Run audit", variant="primary", elem_id="audit-start", scale=0, min_width=120
             ),
-            gr.Button("Cancel", elem_id="audit-cancel", scale=0, min_width=90),
-            gr.Button("Resume", elem_id="audit-resume", scale=0, min_width=90),
+            gr.Button("Cancel", elem_id="audit-cancel", scale=0, min_width=105),
+            gr.Button("Resume", elem_id="audit-resume", scale=0, min_width=105),
         )
     form = build_form(model, modes)
     status = gr.Markdown(elem_id="audit-status", elem_classes="status-line")
@@ -204,7 +204,7 @@ def known_cell(
     """
     run = services.store.audits.get(run_id or "")
     lines = run.summary.get("summary")
-    known = {(one["finding"], one["mode"]) for one in lines} if isinstance(lines, list) else set()
+    known = [(one["finding"], one["mode"]) for one in lines] if isinstance(lines, list) else []
     if (finding, mode) not in known:
         raise AuditError("this cell is not of the audit that is shown; choose the audit again")
     rows = services.store.audits.rows(run.run_id)

@@ -11,7 +11,8 @@ from audit_app.audit_result import AuditResult
 from audit_app.comparison import Selection
 from audit_app.errors import AuditError
 from audit_app.evaluation import STATUSES
-from audit_app.reports.audit_tables import mode_words, worst_rows
+from audit_app.reports.audit_tables import mode_words
+from audit_app.reports.worst import worst_rows
 from audit_app.services import Services
 from audit_app.survey_folder import title_of_method
 

@@ -13,12 +13,14 @@ from annotations.records import AuditRun
 from audit_app.audit_job import run_folder
 from audit_app.audit_result import NOT_IN_SUMMARY, PROVENANCE_FILE, TABLES, AuditResult
 from audit_app.reports.agreement_grid import NOTE, grid_html
-from audit_app.reports.audit_charts import Shown, audit_charts, shown_part
+from audit_app.reports.audit_charts import audit_charts
 from audit_app.reports.audit_content import checklist_tables, sentences_of
+from audit_app.reports.audit_part import Shown, shown_part
 from audit_app.reports.audit_tables import (
     MEASURES,
     TextTable,
     control_table,
+    overall_first,
     paired_table,
     reader_table,
     reliance_table,
@@ -38,6 +40,7 @@ from audit_app.tabs.audit_rows import (
 from audit_app.tabs.jobs import LINKS, file_links
 
 N_CHARTS: Final = 5
+MOST_OPEN: Final = 12
 REMARKS: Final = ("warnings", "left_out")
 FILTERS: Final = (("Finding", "finding"), ("Mode", "mode"), ("Status", "status"))
 NO_RUN: Final = (
@@ -156,8 +159,11 @@ def show_run(services: Services, run_id: str | None, measure: str) -> list[Any]:
         *_links(run_id, files),
         gr.Dropdown(choices=parts, value=parts[0][1] if parts else None, visible=bool(parts)),
         *_draw(audit, parts[0][1] if parts else None, measure),
-        tables_html(control_table(audit.control_summary), reliance_table(audit.reliance)),
-        tables_html(paired_table(audit.paired), slice_table(audit.slices)),
+        tables_html(
+            *overall_first(control_table, audit.control_summary),
+            *overall_first(reliance_table, audit.reliance),
+        ),
+        tables_html(*overall_first(paired_table, audit.paired), slice_table(audit.slices)),
         tables_html(reader_table(audit.readers)),
         show_worst(services, audit),
         *(gr.Dropdown(choices=choices, value=ANY) for choices in filter_choices(audit)),
@@ -210,9 +216,15 @@ def parts_of(audit: AuditResult) -> list[tuple[str, str]]:
 
 
 def tables_html(*tables: TextTable) -> str:
-    """Tables with their titles."""
-    parts = (f"<h2>{escape(one.title)}</h2>{one.as_html()}" for one in tables)
-    return f'<div class="evaluation">{"".join(parts)}</div>'
+    """Tables with their titles, long ones folded."""
+    return f'<div class="evaluation texts">{"".join(map(_foldable, tables))}</div>'
+
+
+def _foldable(one: TextTable) -> str:
+    if len(one.body) <= MOST_OPEN:
+        return f"<h2>{escape(one.title)}</h2>{one.as_html()}"
+    title = f"{escape(one.title)}: {len(one.body)} lines"
+    return f"<details><summary><b>{title}</b></summary>{one.as_html()}</details>"
 
 
 def method_html(audit: AuditResult) -> str:
@@ -223,11 +235,7 @@ def method_html(audit: AuditResult) -> str:
         status_table(audit.rows),
         TextTable("Definitions", ("Name", "Value"), lines, empty="Stand in provenance.json."),
     ]
-    folded = "".join(
-        f"<details><summary>{escape(one.title)}</summary>{one.as_html()}</details>"
-        for one in checklist_tables(audit.provenance)
-    )
-    return f'{tables_html(*tables)}<div class="evaluation texts">{folded}</div>'
+    return tables_html(*tables, *checklist_tables(audit.provenance))
 
 
 def _draw(audit: AuditResult, part: str | None, measure: str) -> list[Any]:

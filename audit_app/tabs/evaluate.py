@@ -7,20 +7,22 @@ from typing import Any, Final
 
 import gradio as gr
 
-from annotations.records import Job
 from annotations.sources.iu_xray_labels import RADIOLOGIST_SUBSET
 from audit_app.comparison import MODES
+from audit_app.errors import AuditError
 from audit_app.evaluator.choices import PRESETS, STUDY_SPLIT, UNCERTAIN_RULES
 from audit_app.evaluator.job import JOB_KIND, evaluation_folder, result_of_job
 from audit_app.evaluator.progress import read_progress
-from audit_app.evaluator.result import FILES, PROVENANCE
+from audit_app.evaluator.result import PROVENANCE
 from audit_app.handlers import handler
 from audit_app.models import load_entry
-from audit_app.reports.evaluation_view import draw_progress, draw_result
+from audit_app.reports.evaluation_routes import DOWNLOADS
+from audit_app.reports.evaluation_view import draw_progress, draw_result, evaluation_label
 from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.tabs.evaluate_form import OWN_SPLIT, EvaluationForm, begin_evaluation
 from audit_app.tabs.explorer import Explorer, build_explorer
+from audit_app.tabs.fifteen import FifteenPart, build_fifteen
 from audit_app.tabs.jobs import (
     LINKS,
     POLL_S,
@@ -46,6 +48,7 @@ NO_EVALUATION: Final = (
     "in the background; this page may be closed meanwhile."
 )
 NO_TABLES: Final = "This evaluation has no tables yet."
+N_SHOWN: Final = 5  # what an evaluation changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class EvaluateTab:
     headline: gr.Markdown
     links: gr.HTML
     report: gr.HTML
+    fifteen_place: gr.Accordion
+    fifteen: FifteenPart
     explorer_place: gr.Accordion
     explorer: Explorer
 
@@ -80,7 +85,9 @@ class EvaluateTab:
     @property
     def shown(self) -> list[gr.blocks.Block]:
         """What an evaluation changes; in the order of ``show_evaluation``."""
-        return [self.headline, self.links, self.report, self.explorer_place]
+        return [
+            self.headline, self.links, self.report, self.fifteen_place, self.explorer_place,
+        ]  # fmt: skip
 
     @property
     def watched(self) -> list[gr.blocks.Block]:
@@ -147,10 +154,17 @@ def _build_output(services: Services) -> tuple[Any, ...]:
     links = gr.HTML(value={"links": []}, html_template=LINKS, elem_id="evaluate-links")
     report = gr.HTML(elem_id="evaluate-report")
     with gr.Accordion(
+        "The 15 pictures: maps, boxes, reading project", open=False, visible=False,
+        elem_id="evaluate-fifteen",
+    ) as fifteen_place:  # fmt: skip
+        fifteen = build_fifteen(services, evaluation, fifteen_place)
+    with gr.Accordion(
         "Embedding explorer", open=False, visible=False, elem_id="evaluate-explorer"
     ) as place:
         explorer = build_explorer(services, evaluation, place)
-    return status, timer, progress, evaluation, headline, links, report, place, explorer
+    watched = (status, timer, progress)
+    shown = (evaluation, headline, links, report)
+    return *watched, *shown, fifteen_place, fifteen, place, explorer
 
 
 def _connect(services: Services, tab: EvaluateTab, start: gr.Button) -> None:
@@ -214,7 +228,7 @@ def poll_evaluation(services: Services, chosen: str | None) -> list[Any]:
     """Updates of everything but the form; while one runs, its table is not there yet."""
     watched = watch_evaluation(services)
     if is_active(newest_job(services, JOB_KIND)):
-        return [*watched, *[gr.skip()] * 5]
+        return [*watched, evaluation_choice(services, chosen), *[gr.skip()] * N_SHOWN]
     return [*watched, *show_evaluations(services, chosen)]
 
 
@@ -244,37 +258,30 @@ def mode_choices(services: Services, model: str | None) -> Any:
 
 def show_evaluations(services: Services, chosen: str | None) -> list[Any]:
     """Updates of the choice and of what it shows; the newest when the wanted one is gone."""
+    choice = evaluation_choice(services, chosen)
+    return [choice, *show_evaluation(services, choice.value)]
+
+
+def evaluation_choice(services: Services, chosen: str | None) -> gr.Dropdown:
+    """The latest evaluations and how they stand; the wanted one chosen, or the newest."""
     jobs = recent_jobs(services, JOB_KIND)
     ids = [str(job.job_id) for job in jobs]
-    shown = chosen if chosen in ids else (ids[0] if ids else None)
+    shown = chosen if chosen in ids else next(iter(ids), None)
     choices = [(evaluation_label(job), str(job.job_id)) for job in jobs]
-    return [
-        gr.Dropdown(choices=choices, value=shown, visible=bool(jobs)),
-        *show_evaluation(services, shown),
-    ]
-
-
-def evaluation_label(job: Job) -> str:
-    """When, which model, modes and presets, how it stands."""
-    when = job.created_at[:16].replace("T", " ")
-    modes = ", ".join(MODES.get(mode, mode) for mode in _names(job, "modes"))
-    presets = " and ".join(_names(job, "presets"))
-    return f"{when} | {job.params.get('model')} | {modes} | {presets} | {job.status}"
-
-
-def _names(job: Job, parameter: str) -> list[str]:
-    values = job.params.get(parameter)
-    return [str(value) for value in values] if isinstance(values, list) else []
+    return gr.Dropdown(choices=choices, value=shown, visible=bool(jobs))
 
 
 def show_evaluation(services: Services, chosen: str | None) -> list[Any]:
     """Updates of headline, links, report and what can be opened below."""
-    nothing = [{"links": []}, "", gr.Accordion(visible=False)]
+    nothing = [{"links": []}, "", *[gr.Accordion(visible=False)] * 2]
     if not chosen or not chosen.isdecimal():
         return [NO_EVALUATION, *nothing]
     folder = evaluation_folder(services.workspace, int(chosen))
     if not (folder / PROVENANCE).is_file():  # it is written last
         return [NO_TABLES, *nothing]
-    result = result_of_job(services.workspace, int(chosen))
-    links = file_links(f"/audit/evaluations/{chosen}", FILES)
-    return ["", links, draw_result(result), gr.Accordion(visible=True)]
+    try:
+        drawn = draw_result(result_of_job(services.workspace, int(chosen)))
+    except AuditError as error:  # damaged, or of an earlier version: the others can still be chosen
+        return [str(error), *nothing]
+    links = file_links(f"/audit/evaluations/{chosen}", DOWNLOADS)
+    return ["", links, drawn, *[gr.Accordion(visible=True)] * 2]

@@ -77,7 +77,7 @@ def build_log_tab(services: Services, place: gr.Tab) -> LogTickets:
     with gr.Row(elem_classes="choices"):
         count = gr.Markdown(elem_id="log-count", elem_classes="status-line")
         link = gr.HTML(value={}, html_template=LINK, elem_id="log-link")
-        check = gr.Button("Check the chain", elem_id="log-check", scale=0, min_width=160)
+        check = gr.Button("Check the chain", elem_id="log-check", scale=0, min_width=200)
     checked = gr.Markdown(elem_id="log-checked", elem_classes="status-line")
     table = gr.Dataframe(
         headers=list(HEADERS), datatype="str", interactive=False, elem_id="log-table",

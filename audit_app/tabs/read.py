@@ -33,8 +33,9 @@ ALL = ("All", "")
 LISTED = (
     ("source", "Source", True),
     ("view", "View", True),
-    ("finding", "Finding that I marked", True),
+    ("finding", "Finding I marked", True),
     ("by", "Read by", False),  # only for who may know who read what
+    ("project", "Reading project", False),  # only where there is one
 )
 STATUS_CHOICES = [
     ALL,
@@ -55,6 +56,7 @@ class ReadTab:
     view: gr.Dropdown
     finding: gr.Dropdown
     read_by: gr.Dropdown
+    project: gr.Dropdown
     worklist: WorklistPanel
     panel: ReadingPanel
     image_id: gr.State
@@ -62,7 +64,7 @@ class ReadTab:
     @property
     def filters(self) -> dict[str, gr.components.Component]:
         """What narrows the worklist, by the name of the filter."""
-        names = ("status", "source", "view", "finding", "read_by", "search")
+        names = ("status", "source", "view", "finding", "read_by", "project", "search")
         return {name: getattr(self, name) for name in names}
 
     def given(self, inputs: Given) -> dict[str, Any]:
@@ -77,7 +79,7 @@ class ReadTab:
     @property
     def filled(self) -> list[gr.components.Component]:
         """What ``fill_read_tab`` gives values for."""
-        return [self.source, self.view, self.finding, self.read_by, *self.shown]
+        return [self.source, self.view, self.finding, self.read_by, self.project, *self.shown]
 
 
 def build_read_tab(services: Services) -> ReadTab:
@@ -91,14 +93,15 @@ def build_read_tab(services: Services) -> ReadTab:
                 status = gr.Dropdown(
                     STATUS_CHOICES, value="", label="Status", elem_id="read-status"
                 )
-                source, view, finding, read_by = (
+                source, view, finding, read_by, project = (
                     gr.Dropdown([ALL], value="", label=label, elem_id=f"read-{name}", visible=shown)
                     for name, label, shown in LISTED
                 )
             worklist = WorklistPanel(elem_id="read-worklist")
         with gr.Column(scale=5, min_width=520):
             panel = ReadingPanel(elem_id="read-panel")
-    tab = ReadTab(search, status, source, view, finding, read_by, worklist, panel, gr.State(None))
+    lists = (status, source, view, finding, read_by, project)
+    tab = ReadTab(search, *lists, worklist, panel, gr.State(None))
     _connect(services, tab)
     _fill_on_load(services, tab)
     return tab
@@ -151,7 +154,7 @@ def _connect_filters(services: Services, tab: ReadTab) -> None:
     given = {tab.image_id, *filters}
     tab.worklist.turn(turn, filters, tab.worklist, trigger_mode="always_last", **PRIVATE)
     tab.panel.changed(narrow, given, tab.worklist, trigger_mode="always_last", **PRIVATE)
-    lists = (tab.status, tab.source, tab.view, tab.finding, tab.read_by)
+    lists = (tab.status, tab.source, tab.view, tab.finding, tab.read_by, tab.project)
     gr.on(
         # Not a dropdown's change: filling its choices would cause one.
         [*(one.input for one in lists), tab.search.change],
@@ -174,6 +177,7 @@ def fill_read_tab(services: Services, visitor: Visitor, image_id: str | None) ->
     lists = (store.images.sources(), store.images.views(), store.findings())
     choices = [gr.Dropdown(choices=[ALL, *((name, name) for name in names)]) for names in lists]
     choices.append(_readers_list(services, visitor))
+    choices.append(projects_list(services))
     if image_id is not None:
         return [*choices, *open_case(services, visitor, Filters(), image_id)]
     return [*choices, None, worklist_value(services, visitor, Filters()), None]
@@ -228,6 +232,20 @@ def _readers_list(services: Services, visitor: Visitor) -> gr.Dropdown:
     return gr.Dropdown(choices=choices, visible=is_shown)
 
 
+def projects_list(services: Services, chosen: str | None = None) -> gr.Dropdown:
+    """The reading projects: named selections of images, such as the study's 15.
+
+    Args:
+        services: The workspace.
+        chosen: The project to narrow the worklist to; None leaves the choice as it is.
+    """
+    names = services.store.labels.projects()
+    choices = [ALL, *((name, name) for name in names)]
+    if chosen is None:
+        return gr.Dropdown(choices=choices, visible=bool(names))
+    return gr.Dropdown(choices=choices, visible=bool(names), value=chosen)
+
+
 def parse_filters(visitor: Visitor, given: Mapping[str, str | None]) -> Filters:
     """The filters as the store takes them; "" and None leave one open.
 
@@ -243,6 +261,7 @@ def parse_filters(visitor: Visitor, given: Mapping[str, str | None]) -> Filters:
         search=given.get("search") or "",
         view=given.get("view") or None,
         read_by=given.get("read_by") or None,
+        project=given.get("project") or None,
     )
 
 

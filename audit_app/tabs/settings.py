@@ -79,13 +79,14 @@ class SettingsTab:
 
 def build_settings_tab(services: Services, place: gr.Tab) -> SettingsTab:
     """The tab's components and events inside of ``place``; filled when it is opened."""
-    gr.Markdown("#### Reading protocol", elem_classes="group-title")
+    gr.Markdown("#### Reading protocol")
     status = gr.Markdown(elem_id="settings-status", elem_classes="status-line")
     with gr.Row(equal_height=False):
-        with gr.Column(), gr.Group():
-            findings = gr.CheckboxGroup(
-                [], label="Findings that readers may mark", elem_id="settings-findings"
-            )
+        with gr.Column():
+            with gr.Group():
+                findings = gr.CheckboxGroup(
+                    [], label="Findings that readers may mark", elem_id="settings-findings"
+                )
             with gr.Row(elem_classes="choices"):
                 new_finding = gr.Textbox(label="Further finding", elem_id="settings-new-finding")
                 add = gr.Button("Add", scale=0, min_width=80, elem_id="settings-add")
@@ -184,7 +185,7 @@ def fill_settings(services: Services, visitor: Visitor, said: str = "") -> list[
         gr.Button(visible=may),
         gr.Textbox(value="", visible=may),
         gr.Button(visible=may),
-        gr.Dataframe(value=history_rows(services) or [["", "", "not changed yet", "", ""]]),
+        gr.Dataframe(value=history_rows(services) or [["not changed yet", "", "", "", ""]]),
     ]
 
 

@@ -138,7 +138,7 @@ export class AdjudicationPanel {
     this.showParent(this.panes.left, left);
     this.showParent(this.panes.right, right);
     this.panes.result.title.textContent = 'Adjudicated';
-    this.panes.result.note.textContent = state.regions.length ? 'Edit a region to move or resize it here' : '';
+    this.panes.result.note.textContent = state.regions.length ? 'drag or resize to edit' : '';
     this.panes.result.viewer.setReading({ regions: state.regions, isEditable: state.is_open });
     this.badge.textContent = STATUS_NAMES[state.status] ?? '';
     this.badge.dataset.status = state.status;
@@ -198,7 +198,7 @@ export class AdjudicationPanel {
     const overlap = region.overlap > 0 ? `IoU ${region.overlap.toFixed(2)} with the other` : 'only this reader';
     const buttons = DECISIONS.map(([name, text]) => el('button', {
       type: 'button', text, 'data-decision': name, 'data-key': `${region.result_id}-${name}`, disabled: !this.state.is_open,
-      'aria-pressed': String(region.decision === name), 'aria-label': `${text} ${region.finding} of ${parent.reader}`,
+      'aria-pressed': String(this.shownDecision(region) === name), 'aria-label': `${text} ${region.finding} of ${parent.reader}`,
       on: { click: () => this.decide(parent, region, name) },
     }));
     return el('li', {
@@ -206,6 +206,12 @@ export class AdjudicationPanel {
     }, el('div', { class: 'sa-said' }, el('span', { class: 'sa-name', text: region.finding + certainty }), el('span', { class: 'sa-quiet', text: overlap })),
     region.note ? el('p', { class: 'sa-quiet', text: region.note }) : null,
     el('div', { class: 'sa-segments', role: 'group', 'aria-label': `Decision on ${region.finding} of ${parent.reader}` }, ...buttons));
+  }
+
+  // An accepted region that is picked is being edited; as long as nothing changes it stays accepted.
+  shownDecision(region) {
+    const isPicked = region.result_id === this.selectedId && this.state.is_open;
+    return isPicked && region.decision === 'accept' ? 'edit' : region.decision;
   }
 
   // Finding and certainty of the region of the result that is selected.
@@ -239,12 +245,13 @@ export class AdjudicationPanel {
   // The same decision once more takes it back.
   async decide(parent, region, name) {
     const isEdit = name === 'edit';
+    if (name === 'accept' && region.decision === 'accept' && this.shownDecision(region) === 'edit') return this.selectResult(null);
     const decision = region.decision === name && !isEdit ? null : name;
     const result = this.resultOf(region.result_id) ?? region;
     const body = { parent_id: parent.parent_id, region_id: region.region_id, decision };
     if (!isEdit) await this.send('decide', body);
     else if (!this.resultOf(region.result_id)) await this.send('decide', { ...body, region: bare(result) });
-    this.selectResult(isEdit ? region.result_id : null);
+    return this.selectResult(isEdit ? region.result_id : null);
   }
 
   selectResult(id) {

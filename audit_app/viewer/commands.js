@@ -93,6 +93,12 @@ function boxCommands(panel) {
       const by = event.shiftKey ? 10 : 1;
       return viewer.nudge(x * by, y * by, event.repeat) || viewer.picture.panBy(-x * PAN_PX, -y * PAN_PX);
     },
+    place: (event) => (viewer.isOpen() && panel.isEditable && !event?.repeat ? viewer.place() : false),
+    resize: (event) => {
+      const [x, y] = ARROWS[event.key.toLowerCase()];
+      const by = event.shiftKey ? 10 : 1;
+      return viewer.isOpen() && viewer.stretch(x * by, y * by, event.repeat);
+    },
     delete: () => viewer.deleteSelected(),
     escape: () => {
       if (viewer.gestures.abort()) return;

@@ -5,6 +5,7 @@ export const SHORTCUTS = {
   Boxes: [
     [['b'], 'draw', 'Draw boxes (stays on); with Shift also inside the selected box'],
     [['v'], 'select', 'Select and move'],
+    [['d'], 'place', 'Put a box in the middle of what is shown (without a mouse)'],
     [['1', '2', '3', '4', '5', '6', '7', '8', '9', '0'], 'finding', 'Choose the finding of the next box, or of the box you selected'],
     [['enter'], 'relabel', 'Give the chosen finding to the box just drawn'],
     [['/'], 'search', 'Search the findings'],
@@ -13,6 +14,7 @@ export const SHORTCUTS = {
     [['e'], 'possible', 'Possible'],
     [['t'], 'note', 'Note on the selected box'],
     [['arrowleft', 'arrowright', 'arrowup', 'arrowdown'], 'nudge', 'Move the selected box by 1 px, with Shift by 10 px; pan when none is selected'],
+    [['ctrl+arrowleft', 'ctrl+arrowright', 'ctrl+arrowup', 'ctrl+arrowdown'], 'resize', 'Move its right and lower edge by 1 px, with Shift by 10 px'],
     [['delete', 'backspace'], 'delete', 'Delete the selected box'],
     [['escape'], 'escape', 'Leave what you are doing; unselect'],
     [['ctrl+z'], 'undo', 'Undo'],
@@ -61,6 +63,7 @@ export function comboOf(event) {
 export function commandOf(event) {
   const combo = comboOf(event);
   if (/^shift\+arrow/.test(combo)) return 'nudge';
+  if (/^ctrl\+shift\+arrow/.test(combo)) return 'resize';
   return COMMANDS.get(combo) ?? null;
 }
 

@@ -48,7 +48,7 @@ export class ReadingPanel {
     this.sheet = buildShortcutSheet();
     this.stage.append(this.empty);
     this.host.replaceChildren(
-      el('header', { class: 'sa-top' }, this.title, this.badge, el('div', { class: 'sa-spacer' }), this.saving.state),
+      el('header', { class: 'sa-top' }, el('h1', { class: 'sa-unseen', text: 'Reading' }), this.title, this.badge, el('div', { class: 'sa-spacer' }), this.saving.state),
       this.toolbar.root, this.saving.conflict,
       el('div', { class: 'sa-main' }, el('div', { class: 'sa-stage-frame' }, this.stage, this.message), this.sidebar.root),
       this.sheet,

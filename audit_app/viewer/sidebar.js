@@ -11,7 +11,7 @@ export class Sidebar {
     this.owner = owner;
     this.findingButtons = new Map();
     this.root = el('div', { class: 'sa-side' },
-      el('div', { class: 'sa-side-scroll' }, this.buildFindings(), this.buildCertainty(), this.buildBoxes(), this.buildRules(), this.buildTexts()),
+      el('div', { class: 'sa-side-scroll' }, this.buildRules(), this.buildFindings(), this.buildCertainty(), this.buildBoxes(), this.buildTexts()),
       this.buildCommit());
   }
 

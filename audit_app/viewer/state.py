@@ -42,6 +42,7 @@ class Filters:
     search: str = ""
     view: str | None = None
     read_by: str | None = None  # only for roles that may know who read what
+    project: str | None = None  # a named selection of images
 
     def as_arguments(self) -> dict[str, Any]:
         """As the store's worklist takes them."""
@@ -52,6 +53,7 @@ class Filters:
             "search": self.search or "",
             "view": self.view or None,
             "read_by": self.read_by or None,
+            "project": self.project or None,
         }
 
 

@@ -2,7 +2,7 @@
 
 import { BoxLayer } from './boxes.js';
 import { EarlierLayer } from './earlier.js';
-import { areaOf, hitTest, isInside, lengthMm, moveBox, scaleBar, toPicture } from './geometry.js';
+import { areaOf, boxBetween, hitTest, isInside, lengthMm, moveBox, resizeBox, scaleBar, toPicture, visiblePart } from './geometry.js';
 import { Gestures } from './gestures.js';
 import { el, uuid } from './dom.js';
 import { PictureView } from './picture.js';
@@ -125,6 +125,26 @@ export class RadiographViewer {
     if (!region || !this.isEditable) return false;
     if (isRepeat && region.shape) return true; // a key held down must not run over the warning
     this.changed(region, moveBox(region.box, dx, dy, this.picture.meta), `nudge ${region.region_id}`);
+    return true;
+  }
+
+  // For hands on the keys: a quarter of what is shown, in its middle; arrows do the rest.
+  place() {
+    const { view, viewport, meta } = this.picture;
+    const [left, top, right, bottom] = visiblePart(view, viewport, meta);
+    const at = (low, high, share) => low + (high - low) * share;
+    const from = { x: at(left, right, 0.375), y: at(top, bottom, 0.375) };
+    this.drawn(boxBetween(from, { x: at(left, right, 0.625), y: at(top, bottom, 0.625) }, meta));
+  }
+
+  // Moves the right and the lower edge; they stop before the box is too small.
+  stretch(dx, dy, isRepeat = false) {
+    const region = this.selected();
+    if (!region || !this.isEditable) return false;
+    if (isRepeat && region.shape) return true;
+    const box = resizeBox(region.box, 'se', dx, dy, this.picture.meta);
+    const isTurned = !box || box[0] !== region.box[0] || box[1] !== region.box[1];
+    if (!isTurned) this.changed(region, box, `stretch ${region.region_id}`);
     return true;
   }
 

@@ -45,7 +45,7 @@ export class Worklist {
       el('button', { type: 'button', 'aria-current': isOpen ? 'true' : null, on: { click: () => this.choose(id) } },
         el('span', { class: 'sa-row-name', text: name, title: name }),
         el('span', { class: 'sa-row-view', text: view }),
-        el('span', { class: 'sa-row-count', text: count ? `${count} ▢` : '', 'aria-label': count ? `${count} boxes` : null }),
+        el('span', { class: 'sa-row-count', text: count ? `${count} ▢` : '', role: count ? 'img' : null, 'aria-label': count ? `${count} boxes` : null }),
         el('span', { class: 'sa-badge', 'data-status': status, text: STATUS_NAMES[status] })));
   }
 

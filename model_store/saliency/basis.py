@@ -6,6 +6,7 @@ with respect to the embedding is ``g`` is ``sum_e g_e basis_e``, before its nega
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -25,11 +26,25 @@ DIMENSIONS_AT_ONCE: Final = 32
 
 
 class EmbeddingScorer(Scorer):
-    """Scores that are the embedding itself: one per dimension."""
+    """Scores that are the embedding itself: one per dimension.
+
+    Args:
+        visual: The image tower.
+        dimensions: Only these, in this order; None: all.
+    """
+
+    def __init__(self, visual: nn.Module, dimensions: Sequence[int] | None = None) -> None:
+        super().__init__(visual)
+        self.dimensions = None if dimensions is None else list(dimensions)
 
     def score(self, embedding: Tensor) -> Tensor:
         """The embedding (B, E)."""
-        return embedding
+        return embedding if self.dimensions is None else embedding[:, self.dimensions]
+
+    def select(self, rows: Sequence[int]) -> EmbeddingScorer:
+        """A scorer for some of the dimensions that shares this one's tower."""
+        own = self.dimensions
+        return EmbeddingScorer(self.visual, [row if own is None else own[row] for row in rows])
 
 
 def embedding_basis(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from annotations.records import ImageRecord, NewImage, Region
+from annotations.records import Edit, ImageRecord, NewImage, Region
 from annotations.regions import Box
 from annotations.store import Store
 from annotations.workspace import Workspace, create_workspace
@@ -45,7 +45,7 @@ class TinyModel:
     asked: list[tuple[str, str, float]] = field(default_factory=list)
 
     def supported(self, model: str, mode: str, findings: Sequence[str]) -> tuple[str, ...]:
-        assert model == "tiny"
+        assert model in ("tiny", "other")
         known = self.known.get(mode, tuple(findings))
         return tuple(finding for finding in findings if finding in known)
 
@@ -179,3 +179,33 @@ def make_study(root: Path) -> Study:
     folder = root / "pictures"
     folder.mkdir()
     return Study(workspace, store, folder)
+
+
+def make_read_study(root: Path) -> Study:
+    """Twelve patients, two readers, a second model, and one reading revised after its map."""
+    study = make_study(root)
+    study.store.models.save("other", {"name": "other", "location": "local-dir:/home/a/other"})
+    rng = np.random.default_rng(9)
+    for number in range(12):
+        image = study.add_image(f"picture {number}", f"patient {number}")
+        x, y = (int(one) for one in rng.integers(0, 12, 2))
+        heart = (x, y + 6, x + 10, y + 18)
+        study.read(image, "R1", {"Cardiomegaly": [heart], "Fracture": [(4, 10, 12, 20)]})
+        study.read(image, "R2", {"Cardiomegaly": [(x + 2, y + 7, x + 12, y + 19)]})
+    image = study.store.images.all()[0]
+    study.store.readers.ensure("R3")
+    revise(study, image, (8, 10, 18, 22), (2, 8, 24, 30))
+    return study
+
+
+def revise(study: Study, image: ImageRecord, first: tuple[int, ...], then: tuple[int, ...]) -> None:
+    """A reading of R3 that is committed, shown its map and committed again."""
+    readings = study.store.readings
+    regions = [Region("r", "Cardiomegaly", "probable", Box(*corners)) for corners in (first, then)]
+    made = readings.apply(Edit("page", 1, image.image_id, 0, "put", regions[0]), "R3")
+    readings.commit(image.image_id, "R3", base_version=made.version)
+    readings.reveal(image.image_id, "R3")
+    opened = readings.reopen(image.image_id, "R3")
+    edit = Edit("page", 2, image.image_id, opened.version, "put", regions[1])
+    again = readings.apply(edit, "R3")
+    readings.commit(image.image_id, "R3", base_version=again.version)

@@ -261,3 +261,24 @@ def test_a_workspace_opened_again_finds_its_embeddings(workspace: Workspace, sto
     with Store.open(again) as other:
         encode_images(again, other, model, "any", ids(other))
     assert model.n_frames == 0
+
+
+class Overflowing(Counting):
+    """A tower whose numbers become too large on bright pictures."""
+
+    def embed(self, frames: np.ndarray) -> np.ndarray:
+        values = super().embed(frames)
+        values[frames[:, 0, 0] > 128] = np.inf
+        return values
+
+
+def test_an_embedding_that_is_not_finite_is_named_and_not_kept(
+    workspace: Workspace, store: Store
+) -> None:
+    model = Overflowing(weights_sha256="c" * 64)
+    with pytest.raises(EncodingFailed, match="embedding of it is not finite"):
+        encode_images(workspace, store, model, "any", ids(store))
+    before = model.n_frames
+    with pytest.raises(EncodingFailed, match=r"of \d+ images could not be encoded"):
+        encode_images(workspace, store, model, "any", ids(store))
+    assert 0 < model.n_frames - before < N_FILMS

@@ -10,6 +10,8 @@ from skimage.draw import polygon2mask
 
 from annotations.regions import Box, outline_mask
 from annotations.shapes import Shape, shape_mask
+from audit_app.mean_maps import prior_hit
+from audit_app.metrics.reference import mask_reference
 from audit_app.region_scores import (
     region_mask,
     region_reference,
@@ -17,8 +19,6 @@ from audit_app.region_scores import (
     visible_share,
     working_grid,
 )
-from audit_app.mean_maps import prior_hit
-from audit_app.metrics.reference import mask_reference
 from model_store.preprocessing import frame_geometry
 
 # 300 x 200 seen through a 32 x 32 centre crop: the left and right sixths are not.

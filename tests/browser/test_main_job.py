@@ -82,6 +82,7 @@ def test_a_box_on_a_real_radiograph_becomes_its_row_in_the_csv(
 
 def reopen_from_row(page: Page) -> None:
     """A click on a row of the audit leads to its maps."""
+    page.get_by_role("tab", name="Rows").click()
     page.locator("#audit-rows").get_by_role("gridcell", name=FINDING).first.click()
     expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#compare-sentence")).to_contain_text(f"{FINDING}: demo-cnn beside")

@@ -146,6 +146,33 @@ def test_tab_walks_the_boxes_and_shows_where_the_focus_is(page: PanelPage) -> No
     expect(page.page.locator(".sa-box.sa-selected")).to_have_attribute("data-box", "50 50 100 100")
     label = page.page.locator(".sa-box.sa-selected").get_attribute("aria-label")
     assert label == "Cardiomegaly, definite, x 50 to 100, y 50 to 100 pixels"
+    halo = page.page.locator(".sa-box:focus .sa-box-halo")
+    assert halo.evaluate("one => getComputedStyle(one).stroke") == "rgb(255, 255, 255)"
+    for place in (".sa-stage", "[data-command=fit]", ".sa-commit", ".sa-rows [aria-current]"):
+        control = page.page.locator(place).first
+        control.focus()
+        outline = control.evaluate("one => getComputedStyle(one).outline")
+        assert "solid 2px" in outline, place
+
+
+def test_a_box_is_made_moved_and_sized_without_a_mouse(page: PanelPage) -> None:
+    name = "film-39.png"
+    page.visit(name)
+    page.press("7", "d")
+    (placed,) = page.shown()
+    assert placed[0] < 250 < placed[2]
+    assert placed[1] < 300 < placed[3]
+    page.press("Control+ArrowRight", "Control+Shift+ArrowDown", "Control+ArrowUp", "ArrowLeft")
+    page.saved()
+    x_min, y_min, x_max, y_max = placed
+    moved = (x_min - 1, y_min, x_max, y_max + 9)
+    assert page.server.boxes(name) == [("Pleural Effusion", moved)]
+    for _ in range(40):
+        page.press("Control+Shift+ArrowLeft")  # stops before the box turns over
+    page.saved()
+    (smallest,) = page.shown()
+    assert smallest[0] == x_min - 1
+    assert 2 <= smallest[2] - smallest[0] < 12
 
 
 def test_undo_and_redo_are_saved_like_any_edit(page: PanelPage) -> None:
@@ -448,7 +475,7 @@ def test_the_next_case_never_shows_boxes_of_the_case_before(page: PanelPage) -> 
 def test_the_worklist_filters_searches_and_keeps_its_place(page: PanelPage) -> None:
     with Store.open(page.server.workspace) as store:
         boxes = [Region("", "Mass", "definite", Box(1, 1, 50, 50))]
-        image = page.server.records["film-15.png"].image_id
+        image = page.server.records["film-36.png"].image_id
         store.readings.import_committed(image, "reader before", "imported", boxes, False)
     page.visit("film-16.png")
     page.page.reload()
@@ -468,7 +495,7 @@ def test_the_worklist_filters_searches_and_keeps_its_place(page: PanelPage) -> N
     page.page.locator("#read-filter").get_by_role("button").first.click()
     for list_id, choice, shown in (
         ("read-view", "PA", ["film-mono1.dcm"]),
-        ("read-by", "reader before", ["film-15.png"]),
+        ("read-by", "reader before", ["film-36.png"]),
         ("read-status", "Draft", None),
     ):
         dropdown(page.page, list_id, choice)
@@ -479,7 +506,7 @@ def test_the_worklist_filters_searches_and_keeps_its_place(page: PanelPage) -> N
             expect(page.page.locator(".sa-row-name")).to_have_text(shown)
         dropdown(page.page, list_id, "All")
         expect(rows).to_have_count(n_all)
-    page.open("film-15.png")
+    page.open("film-36.png")
     assert page.shown() == []  # what another reader marked is not shown
     page.page.locator("#read-filter").get_by_role("button").first.click()
 

@@ -20,7 +20,7 @@ from model_store.embedding_scores import (
     visual_tower,
 )
 from model_store.encoder import ImageEncoder
-from model_store.errors import InvalidHead, MissingHead, TrainingFailed
+from model_store.errors import InvalidHead, MissingHead, OutOfMemory, TrainingFailed
 from model_store.files import file_sha256
 from model_store.linear_probe import train_linear_probe
 from model_store.loading import LoadedModel
@@ -137,3 +137,16 @@ def test_a_single_picture_that_does_not_fit_ends_the_training(
         train_within_memory(
             on_small_card(vit, 0), data, tmp_path / "ft.safetensors", settings=SETTINGS
         )
+
+
+def test_a_batch_that_does_not_fit_is_encoded_in_halves(
+    vit: LoadedModel, frames: np.ndarray
+) -> None:
+    expected = ImageEncoder(vit).embed(frames)
+    cut = ImageEncoder(on_small_card(vit, 3)).embed(frames)
+    np.testing.assert_allclose(cut, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_single_picture_that_does_not_fit_is_said(vit: LoadedModel, frames: np.ndarray) -> None:
+    with pytest.raises(OutOfMemory, match=r"a single picture does not fit .*--device cpu"):
+        ImageEncoder(on_small_card(vit, 0)).embed(frames)

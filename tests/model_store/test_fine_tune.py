@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +16,9 @@ import pytest
 import torch
 from torch import nn
 
-from model_store.checkpoints import load_head, read_metadata
+from model_store.checkpoints import HeadMetadata, load_head, read_metadata, save_head
 from model_store.entries import ModelEntry
-from model_store.errors import TrainingCancelled, TrainingFailed
+from model_store.errors import Diverged, TrainingCancelled, TrainingFailed
 from model_store.fine_tune import resume_path, train_fine_tune, training_precision
 from model_store.loading import LoadedModel, load_model
 from model_store.optimise import Task, fit, xavier_head
@@ -192,3 +194,41 @@ def test_the_precision_of_a_fine_tune_is_what_pays_or_what_is_asked(
     assert chosen == next(iter(json.loads(record.read_text()).values()))["chosen"]
     with pytest.raises(TrainingFailed, match="precision 'fp16' given on cpu; it needs a CUDA card"):
         training_precision(cnn, TrainingSettings(precision="fp16"), record)
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_leaves_nothing(
+    cnn: LoadedModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "ft.safetensors"
+    wild = replace(SETTINGS, epochs=3, learning_rate=1e30)
+    with pytest.raises(Diverged, match=r"loss became nan in epoch \d at learning rate 1e\+30"):
+        train_fine_tune(cnn, noise(), path, settings=wild)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file of this process may grow beyond 64 kB: refused by the system, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_at_a_checkpoint_is_a_sentence_and_leaves_no_part_of_a_file(
+    cnn: LoadedModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "ft.safetensors"
+    with pytest.raises(TrainingFailed, match=r"state after epoch 1 cannot be written .* free some"):
+        train_fine_tune(cnn, noise(), path, settings=replace(SETTINGS, epochs=2))
+    assert list(tmp_path.iterdir()) == []
+    weights = {"head.weight": torch.zeros(2, 90_000), "head.bias": torch.zeros(2)}
+    metadata = HeadMetadata("lp", ("a", "b"), "0" * 64, {}, {})
+    with pytest.raises(
+        TrainingFailed, match=r"trained weights cannot be written .* free some space"
+    ):
+        save_head(tmp_path / "lp.safetensors", "lp", weights, metadata)
+    assert list(tmp_path.iterdir()) == []

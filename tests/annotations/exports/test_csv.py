@@ -5,14 +5,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from annotations.exports import EXPORTERS
+from annotations.cases import OCCASIONS
+from annotations.exports import EXPORTERS, export_readings
 from annotations.exports.cells import escape_cell, unescape_cell
 from annotations.exports.csv import COLUMNS, write_csv
 from annotations.findings import STUDY_FINDINGS
+from annotations.importing import import_source
 from annotations.records import Edit, NewImage, Region
 from annotations.regions import Box
 from annotations.store import Store
+from annotations.store.adjudications import Verdict
+from annotations.workspace import create_workspace
 
 
 @pytest.fixture
@@ -122,3 +127,56 @@ def test_escaping_is_undone_exactly(text: str) -> None:
 
 def test_numbers_are_not_escaped() -> None:
     assert escape_cell(-5) == "-5"
+
+
+def test_repeats_and_adjudications_are_told_apart_and_come_back(
+    store: Store, tmp_path: Path
+) -> None:
+    image = add_image(store)
+    give = store.readings.import_committed
+    give(image, "anna", "imported", [region("Edema")], False)
+    give(f"{image}-2", "anna", "imported", [region("Edema")], False)
+    store.readings.note_seen_reading(image, "bert")
+    give(image, "bert", "imported", [region("Fracture")], False)
+    begun = store.adjudications.begin(image, "cleo", ["anna", "bert"])
+    for parent in begun.parents:
+        reject = Verdict(parent.reading_id, "r1", "reject")
+        present = store.adjudications.get(image, "cleo")
+        assert present is not None
+        store.adjudications.decide(image, "cleo", reject, base_version=present.reading.version)
+    store.adjudications.commit(image, "cleo", base_version=2)
+    out = tmp_path / "readings.csv"
+    assert export_readings(store, "csv", out).remarks == ()
+    rows = {(row["reader"], row["occasion"]): row for row in read_back(out)}
+    assert list(rows) == [
+        ("anna", "reading"), ("anna", "repeat"), ("bert", "reading"), ("cleo", "adjudication"),
+    ]  # fmt: skip
+    assert [row["independent"] for row in rows.values()] == ["1", "1", "0", "0"]
+    first, _, second, result = rows.values()
+    assert result["parents"] == f"{first['reading_id']}/1 {second['reading_id']}/1"
+    voc = export_readings(store, "voc", tmp_path / "voc")
+    assert "2 repeats and adjudications left out: csv and jsonl hold them" in voc.remarks
+
+
+def test_occasions_come_back_from_the_table(tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    Image.new("L", (60, 40)).save(picture)
+    workspace = create_workspace(tmp_path / "w", name="w")
+    with Store.open(workspace) as store:
+        import_source(workspace, store, tmp_path, "folder")
+        image = store.images.all()[0].image_id
+        store.readings.note_seen_reading(image, "bert")
+        for case_id, reader in ((image, "anna"), (f"{image}-2", "anna"), (image, "bert")):
+            store.readings.import_committed(case_id, reader, "imported", [region("Edema")], False)
+        write_csv(store, tmp_path / "readings.csv")
+    again = create_workspace(tmp_path / "again", name="again")
+    with Store.open(again) as store:
+        import_source(again, store, tmp_path / "readings.csv", "csv")
+        kept = store.readings.committed(occasions=tuple(OCCASIONS))
+        assert [(one.reader, one.occasion, one.independent) for one in kept] == [
+            ("anna", 1, True),
+            ("anna", 2, True),
+            ("bert", 1, False),
+        ]
+        import_source(again, store, tmp_path / "readings.csv", "csv")
+        assert len(store.readings.committed(occasions=tuple(OCCASIONS))) == 3

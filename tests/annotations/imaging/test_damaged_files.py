@@ -17,7 +17,7 @@ from annotations.imaging import IsolatedLoader
 from annotations.imaging.display import display_picture, presets
 from tests.annotations.imaging.handmade import dicom, noise, table, write
 
-N_MUTANTS = 60
+N_MUTANTS = 200
 
 
 @pytest.fixture(scope="module")

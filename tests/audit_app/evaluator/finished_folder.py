@@ -71,7 +71,8 @@ def write_predictions(path: Path, image_ids: tuple[str, ...]) -> None:
         writer = csv.writer(file)
         writer.writerow(prediction_columns(FINDINGS))
         for mode, predicted in PREDICTED.items():
-            writer.writerow(["study", mode, "other", "p", "validation", *[0.5] * 2, *[0] * 4])
+            named = ["study", mode, "a rule", "by hand"]
+            writer.writerow([*named, "other", "p", "validation", *[0.5] * 2, *[0] * 4])
             for row in reversed(range(len(image_ids))):
                 cells = [0.1, 0.2, *LABELS[row], *predicted[row]]
-                writer.writerow(["study", mode, image_ids[row], f"p{row}", "test", *cells])
+                writer.writerow([*named, image_ids[row], f"p{row}", "test", *cells])

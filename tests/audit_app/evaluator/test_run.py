@@ -25,10 +25,18 @@ from sklearn.metrics import (
 
 from annotations.store import Store
 from annotations.workspace import Workspace, open_workspace
+from audit_app.commands.evaluations import verify_folder
 from audit_app.errors import AuditError
 from audit_app.evaluator.choices import EvaluationChoices
+from audit_app.evaluator.explorer import layout_problems, read_layout
 from audit_app.evaluator.progress import Cancelled, Watcher
-from audit_app.evaluator.result import FILES, EvaluationResult, load_result
+from audit_app.evaluator.result import (
+    FILES,
+    LAYOUT,
+    EvaluationResult,
+    is_evaluation,
+    load_result,
+)
 from audit_app.evaluator.run import run_evaluation
 from audit_app.evaluator.verify import verify_evaluation
 from audit_app.models import head_file, make_runtime
@@ -198,7 +206,7 @@ def test_the_report_is_one_file_without_any_reference(evaluated) -> None:
     page = (evaluated.result.folder / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page
     assert "http" not in page.replace("http://www.w3.org", "")
-    assert "src=" not in page
+    assert "src=" not in page.replace('src="data:image/jpeg;base64,', "")
     assert "zero-shot (published)" in page
     assert "no information" in page
     assert SOURCE in page
@@ -358,5 +366,36 @@ def test_unreadable_pictures_are_left_out_and_listed(evaluated, tmp_path: Path) 
     finally:
         path.write_bytes(content)
     assert "1 pictures cannot be read and are left out" in result.table["remarks"]
-    assert result.table["left_out"] == ["film-000: the file cannot be read"]
+    assert result.table["left_out"] == [
+        "film-000: its file cannot be read, or the model's embedding of it is not finite"
+    ]
     assert sum(result.table["parts"].values()) == 39
+
+
+def test_the_map_is_that_of_the_kept_embeddings_and_another_one_is_noticed(
+    evaluated,
+) -> None:
+    result = evaluated.result
+    layout = read_layout(result.folder / LAYOUT)
+    assert layout.image_ids == result.test_image_ids()
+    towers = {result.table["embeddings"][m]: values for m, values in result.embeddings().items()}
+    assert list(layout.places["PCA"]) == list(towers) == ["frozen", "ft"]
+    assert layout_problems(layout, towers) == []
+    assert layout_problems(layout, towers | {"ft": towers["ft"][::-1]}) == [
+        "the map of the ft embeddings does not follow from them"
+    ]
+
+
+def test_every_table_names_its_labels_and_its_rule(evaluated) -> None:
+    for name in ("three_modes.csv", "per_finding.csv", "per_domain.csv", "predictions.csv"):
+        rows = read_csv(evaluated.result.folder / name)
+        ours = [row for row in rows if row.get("kind") != "published"]
+        assert {row["label_source"] for row in ours} == {SOURCE}
+        assert all(row["rule"] for row in ours)
+
+
+def test_verify_knows_an_evaluation_and_asks_for_its_workspace(evaluated, tmp_path: Path) -> None:
+    assert is_evaluation(evaluated.result.folder)
+    assert not is_evaluation(tmp_path)
+    with pytest.raises(AuditError, match="name it with --workspace"):
+        verify_folder(None, evaluated.result.folder)

@@ -65,6 +65,7 @@ test('keys mean the same with capital letters, on a Mac, and where Shift makes t
   assert.equal(commandOf(press('?', { shiftKey: true })), 'help');
   assert.equal(commandOf(press('P', { shiftKey: true })), 'previous_preset');
   assert.equal(commandOf(press('ArrowLeft', { shiftKey: true })), 'nudge');
+  assert.equal(commandOf(press('ArrowLeft', { ctrlKey: true, shiftKey: true })), 'resize');
   assert.equal(commandOf(press('x')), null);
   assert.equal(commandOf(press('f', { ctrlKey: true })), null);
 });

@@ -1,0 +1,160 @@
+"""The page of a damaged workspace: what it shows to whom, and that it leads back."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from annotations.errors import DamagedWorkspace
+from annotations.records import Region
+from annotations.regions import Box
+from annotations.store import Store
+from annotations.workspace import Workspace
+from audit_app.errors import AuditError
+from audit_app.rescue import NO_BACKUP, Rescue, _stand_in, open_or_rescue
+from audit_app.services import Services
+from audit_app.session import Visitor
+from audit_app.settings import Settings
+from tests.browser.films import make_workspace
+
+ADMIN, READER, AUDITOR = (
+    Visitor("root", "admin"),
+    Visitor("anna", "reader"),
+    Visitor("bert", "auditor"),
+)
+MOST_S = 60.0
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Workspace:
+    """Two readings in the older backup, one more since, and a database that is damaged."""
+    workspace, records = make_workspace(tmp_path, ["film-00.png", "film-01.png"])
+    first, second = records.values()
+    box = Region("", "Mass", "definite", Box(1, 1, 9, 9))
+    with Store.open(workspace) as store:
+        store.readings.import_committed(first.image_id, "anna", "synthetic", [box], False)
+        store.readings.import_committed(first.image_id, "carla", "synthetic", [], True)
+        store.backup_if_due(workspace.backups, every=timedelta(0))
+        store.readings.import_committed(second.image_id, "anna", "synthetic", [box], False)
+    workspace.database.write_bytes(b"no database " * 1000)
+    return workspace
+
+
+@contextmanager
+def rescue_of(workspace: Workspace) -> Iterator[Rescue]:
+    with _stand_in(workspace) as store:
+        services = Services(workspace, store, Settings(open_browser=False))
+        yield Rescue(services, threading.Event())
+
+
+def test_who_may_see_and_restore_what(damaged: Workspace) -> None:
+    with rescue_of(damaged) as rescue:
+        shown = {visitor.role: rescue.filled(visitor) for visitor in (ADMIN, READER, AUDITOR)}
+    way_back, backups, choice, button, readings = shown["admin"]
+    assert "The way back" in way_back
+    assert [(row[1], row[2], row[4]) for row in backups] == [("2", "2", "sound")]
+    assert (choice.interactive, button.interactive) == (True, True)
+    assert [(row[0], row[1], row[3]) for row in readings] == [
+        ("film-00.png", "anna", "Mass"),
+        ("film-00.png", "carla", "No Finding"),
+    ]
+    assert [row[1] for row in shown["reader"][4]] == ["anna"]
+    assert [row[1] for row in shown["auditor"][4]] == ["anna", "carla"]
+    for role in ("reader", "auditor"):
+        assert (shown[role][2].interactive, shown[role][3].interactive) == (False, False)
+    assert list(damaged.cache.glob("rescue-*")) == []
+
+
+def test_a_restore_on_the_page_puts_the_backup_in_place_once(damaged: Workspace) -> None:
+    content = damaged.database.read_bytes()
+    with rescue_of(damaged) as rescue:
+        with pytest.raises(AuditError, match="choose one of the backups"):
+            rescue.restore("../../etc/passwd", ADMIN)
+        assert not rescue.is_restored
+        name = rescue.filled(ADMIN)[2].value
+        assert "Restored" in rescue.restore(name, ADMIN)
+        assert rescue.stop.wait(MOST_S)
+        assert rescue.is_restored
+        with pytest.raises(AuditError, match="restored already"):
+            rescue.restore(name, ADMIN)
+    with Store.open(damaged) as store:
+        assert store.readings.count_committed() == 2
+        row = store.log.rows(limit=1)[0]
+        assert (row.kind, row.actor) == ("restore", "root")
+        assert store.check(files=False) == []
+    (aside,) = damaged.backups.glob("replaced-*.sqlite")
+    assert aside.read_bytes() == content
+
+
+def test_without_a_sound_backup_the_page_says_what_else_can_be_done(damaged: Workspace) -> None:
+    (backup,) = damaged.backups.iterdir()
+    backup.write_bytes(b"neither")
+    with rescue_of(damaged) as rescue:
+        way_back, backups, choice, button, readings = rescue.filled(ADMIN)
+        assert way_back == NO_BACKUP
+        assert [row[4] for row in backups] == ["not sound"]
+        assert (choice.interactive, button.interactive, readings) == (False, False, [])
+        with pytest.raises(DamagedWorkspace, match="was not restored"):
+            rescue.restore(backup.name, ADMIN)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def click(url: str, name: str, said: list[str]) -> None:
+    """What the button sends once the page is there; the page's own answers go to ``said``."""
+    until = time.monotonic() + MOST_S
+    with httpx.Client(base_url=url, timeout=30) as client:
+        while time.monotonic() < until:
+            try:
+                said.append(str(client.get("/audit/rescue").status_code))
+                break
+            except httpx.TransportError:
+                time.sleep(0.05)
+        said.append(client.get("/", follow_redirects=True).text)
+        events = client.get("/config").json()["dependencies"]
+        (event,) = (
+            one["id"] for one in events if [name for _, name in one["targets"]] == ["click"]
+        )
+        body = {"data": [name], "fn_index": event, "session_hash": os.urandom(6).hex()}
+        said.append(str(client.post("/gradio_api/queue/join", json=body).status_code))
+        # The event runs while somebody listens to it.
+        with client.stream(
+            "GET", f"/gradio_api/queue/data?session_hash={body['session_hash']}"
+        ) as stream:
+            said.append(next(line for line in stream.iter_lines() if "process_completed" in line))
+
+
+# Of Gradio's own table of how long events take.
+@pytest.mark.filterwarnings("ignore:The copy keyword is deprecated")
+def test_a_damaged_workspace_is_served_until_a_backup_is_restored_and_then_opens(
+    damaged: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+    (backup,) = damaged.backups.iterdir()
+    said: list[str] = []
+    browser = threading.Thread(
+        target=click, args=(f"http://127.0.0.1:{port}", backup.name, said), daemon=True
+    )
+    browser.start()
+    with open_or_rescue(damaged, Settings(port=port, open_browser=False)) as store:
+        browser.join(MOST_S)
+        assert store.readings.count_committed() == 2
+    status, page, joined, completed = said
+    assert (status, joined) == ("200", "200")
+    assert '"success":true' in completed.replace(" ", "")
+    assert "film-00.png" not in page
+    assert str(damaged.root) not in page
+    assert "is damaged" in caplog.text
