@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
@@ -16,6 +15,7 @@ from annotations.findings import unknown_finding_message
 from annotations.private_files import write_private
 from annotations.store import Store
 from annotations.store.orders import OrderPlan
+from annotations.toml_files import read_toml
 
 CertaintyRule = Literal["optional", "required"]
 HeatmapRule = Literal["after commit", "never", "at once"]
@@ -178,12 +178,7 @@ def _check_findings(protocol: Protocol, store: Store, where: str) -> tuple[str, 
 
 @lru_cache(maxsize=16)
 def _read(settings_file: Path, _state: tuple[int, int, int]) -> Protocol:
-    try:
-        values = tomllib.loads(settings_file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WorkspaceError(
-            f"{settings_file} cannot be read as TOML ({error}); mend it by hand"
-        ) from error
+    values = read_toml(settings_file)
     return parse_protocol(values.get(_TABLE, {}), str(settings_file))
 
 

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import secrets
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from annotations.findings import STUDY_FINDINGS, normalise_term
 from annotations.private_files import write_private
 from annotations.protocol import Protocol, parse_protocol, to_toml
 from annotations.store import Store
+from annotations.toml_files import read_toml
 
 FORMAT: Final = 1
 _SETTINGS_NAME: Final = "workspace.toml"
@@ -210,12 +210,7 @@ def _toml_text(text: str) -> str:
 
 
 def _read_settings(file: Path) -> WorkspaceSettings:
-    try:
-        values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WorkspaceError(f"{file} cannot be read as TOML ({error}); mend it by hand") from error
-    except OSError as error:
-        raise WorkspaceError(f"{file} cannot be read: {error.strerror}") from error
+    values = read_toml(file)
     version = values.pop("format", None)
     if type(version) is int and version > FORMAT:
         raise WorkspaceError(

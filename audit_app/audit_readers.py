@@ -1,4 +1,4 @@
-"""Readers among themselves on the audited images: the human ceiling, repeats, and reveals."""
+"""Readers among themselves on the audited images: the human ceiling, and repeats."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from annotations.regions import Box, outline_mask
 from annotations.store import Store
 from audit_app.audit_plan import AuditChoices, AuditPlan, patient_of
 from audit_app.evaluation import Row, outlines_of
-from audit_app.metrics.kappa import Kappa, cohen_kappa, fleiss_kappa
+from audit_app.metrics.kappa import cohen_kappa, fleiss_kappa
 from audit_app.metrics.mean_draws import draw_means
 from audit_app.metrics.reference import build_reference
 from audit_app.metrics.region_agreement import (
@@ -24,33 +24,12 @@ from audit_app.metrics.region_agreement import (
     RegionPair,
     pairwise_region_agreement,
 )
-from audit_app.reports.summary import bounds, patient_of_row
+from audit_app.reader_lines import ALL_FINDINGS, blank_line, kappa_line, value_cells
+from audit_app.reports.summary import bounds
 
-ALL_FINDINGS: Final = "all findings"
-READER_COLUMNS: Final = (
-    "run_id",
-    "measure",
-    "finding",
-    "first",
-    "second",
-    "model",
-    "mode",
-    "method",
-    "n_images",
-    "n_patients",
-    "n",
-    "value",
-    "low",
-    "high",
-    "observed",
-    "expected",
-    "prevalence",
-    "note",
-)
 ONE_READER: Final = "n/a: no audited image was read by two readers"
 NO_REPEAT: Final = "n/a: no audited image was read twice by one reader"
 NO_MARK: Final = "n/a: no two readings of an image mark this"
-NO_REVISION: Final = "n/a: no reading was committed again after its reader had seen a map"
 # Larger pictures are shrunk to this for comparing readers; the error is below a pixel of it.
 LONGEST_EDGE: Final = 1024
 
@@ -104,43 +83,7 @@ def reader_rows(store: Store, choices: AuditChoices, plan: AuditPlan, run_id: st
             for line in _agreement("intra", groups, plan.findings, choices)
         ]
     if not by_reader:
-        lines.append(_blank("intra: presence kappa (Cohen)", ALL_FINDINGS, NO_REPEAT))
-    return [{"run_id": run_id, **line} for line in lines]
-
-
-def reveal_lines(
-    reveals: Sequence[Row], *, run_id: object, replicates: int, seed: int
-) -> list[Row]:
-    """The lines of readers.csv about what readers changed after they had seen a map.
-
-    Args:
-        reveals: Rows of reveal.csv.
-        run_id: Of the rows.
-        replicates: Of each bootstrap.
-        seed: Of each bootstrap.
-    """
-    if not reveals:
-        return [
-            {"run_id": run_id, **_blank("reveal: readings seen again", ALL_FINDINGS, NO_REVISION)}
-        ]
-    draws = {"replicates": replicates, "seed": seed}
-    once = {(row["reading_id"], row["finding"]): row for row in reveals}
-    seen = _blank("reveal: readings seen again", ALL_FINDINGS, "")
-    seen |= {"n": len({row["reading_id"] for row in reveals}), **_where(list(reveals))}
-    changed = [float(row["change"] != "none") for row in once.values()]
-    lines = [seen, _share("reveal: regions changed", list(once.values()), changed, draws)]
-    ways = dict.fromkeys((row["model"], row["mode"], row["method"]) for row in reveals)
-    for way in ways:
-        told = [
-            row
-            for row in reveals
-            if (row["model"], row["mode"], row["method"]) == way and row["towards"] is not None
-        ]
-        labels = dict(zip(("model", "mode", "method"), way, strict=True))
-        for words, wanted in (("towards", True), ("away from", False)):
-            shares = [float(row["towards"] is wanted) for row in told]
-            line = _share(f"reveal: moved {words} the map", told, shares, draws)
-            lines.append(line | labels)
+        lines.append(blank_line("intra: presence kappa (Cohen)", ALL_FINDINGS, NO_REPEAT))
     return [{"run_id": run_id, **line} for line in lines]
 
 
@@ -211,7 +154,7 @@ def _agreement(
     draws = {"replicates": choices.replicates, "seed": choices.seed}
     names = sorted({name for group in groups for name in group.by_name})
     if not any(len(group.by_name) > 1 for group in groups):
-        return [_blank(f"{kind}: presence kappa (Cohen)", ALL_FINDINGS, ONE_READER)]
+        return [blank_line(f"{kind}: presence kappa (Cohen)", ALL_FINDINGS, ONE_READER)]
     pairs = [row for group in groups for row in _pair_rows(group, findings)]
     lines: list[Row] = []
     for finding in findings:
@@ -241,11 +184,11 @@ def _presence_lines(
     lines = []
     for (column, first), (other, second) in combinations(enumerate(names), 2):
         kappa = cohen_kappa(said[:, column], said[:, other])
-        line = _kappa_line(f"{kind}: presence kappa (Cohen)", finding, kappa)
+        line = kappa_line(f"{kind}: presence kappa (Cohen)", finding, kappa)
         lines.append(line | {"first": first, "second": second})
     if len(names) > 2:
         fleiss = fleiss_kappa(said)
-        lines.append(_kappa_line(f"{kind}: presence kappa (Fleiss)", finding, fleiss))
+        lines.append(kappa_line(f"{kind}: presence kappa (Fleiss)", finding, fleiss))
     return lines
 
 
@@ -324,7 +267,7 @@ def _mean(
     values: Sequence[float],
     draws: Mapping[str, int],
 ) -> Row:
-    line = _blank(measure, finding, NO_MARK)
+    line = blank_line(measure, finding, NO_MARK)
     if not rows:
         return line
     patients = [row.patient for row in rows]
@@ -334,45 +277,5 @@ def _mean(
         "n_patients": len(set(patients)),
         "n": len(rows),
         "note": interval.note,
-        **_value(bounds("value", interval)),
+        **value_cells(bounds("value", interval)),
     }
-
-
-def _share(
-    measure: str, rows: Sequence[Row], values: Sequence[float], draws: Mapping[str, int]
-) -> Row:
-    line = _blank(measure, ALL_FINDINGS, "n/a: no region moved")
-    if not rows:
-        return line
-    patients = [patient_of_row(row) for row in rows]
-    interval = draw_means(np.array(values)[:, None], patients, groups=None, **draws).interval(0)
-    line |= {"n": len(rows), "note": interval.note, **_where(rows)}
-    return line | _value(bounds("value", interval))
-
-
-def _where(rows: Sequence[Row]) -> Row:
-    return {
-        "n_images": len({row["image_id"] for row in rows}),
-        "n_patients": len({patient_of_row(row) for row in rows}),
-    }
-
-
-def _value(cells: Row) -> Row:
-    return {"value": cells["value"], "low": cells["value_low"], "high": cells["value_high"]}
-
-
-def _kappa_line(measure: str, finding: str, kappa: Kappa) -> Row:
-    return _blank(measure, finding, kappa.note) | {
-        "n_images": kappa.n_images,
-        "n": kappa.n_images,
-        "value": kappa.kappa,
-        "observed": kappa.observed,
-        "expected": kappa.expected,
-        "prevalence": kappa.prevalence,
-    }
-
-
-def _blank(measure: str, finding: str, note: str) -> Row:
-    line = cast(Row, dict.fromkeys(READER_COLUMNS[1:]))
-    line |= {"measure": measure, "finding": finding, "first": "", "second": "", "note": note}
-    return line

@@ -14,15 +14,16 @@ from annotations.store import Store
 from annotations.workspace import Workspace
 from audit_app.audit_paired import PAIRED_COLUMNS, paired_rows
 from audit_app.audit_plan import AuditChoices
-from audit_app.audit_readers import READER_COLUMNS, human_ceiling, reveal_lines
+from audit_app.audit_readers import human_ceiling
 from audit_app.audit_slices import SLICE_COLUMNS, slice_rows
 from audit_app.controls import CONTROL_COLUMNS
 from audit_app.controls_summary import CONTROL_SUMMARY_COLUMNS, control_summary
 from audit_app.errors import AuditError
 from audit_app.evaluation import AGREEMENT_COLUMNS, Row
+from audit_app.reader_lines import READER_COLUMNS
 from audit_app.reliance_summary import RELIANCE_COLUMNS, reliance_summary
 from audit_app.reports.summary import POOLED, SUMMARY_COLUMNS, by_way, pool, summarise
-from audit_app.reveals import REVEAL_COLUMNS
+from audit_app.reveals import REVEAL_COLUMNS, reveal_lines
 
 PROVENANCE_FILE: Final = "provenance.json"
 FORMAT: Final = "saliency-audit-agreement-2"

@@ -230,14 +230,12 @@ class Rescue:
 
 
 def _choice(backup: BackupFacts) -> str:
-    return f"{backup.made_at:%Y-%m-%d %H:%M} UTC, {backup.n_committed:,} committed readings"
+    return f"{backup.made_at:%Y-%m-%d %H:%M:%S} UTC, {backup.n_committed:,} committed readings"
 
 
 def _backup_row(backup: BackupFacts) -> list[str]:
-    return [
-        f"{backup.made_at:%Y-%m-%d %H:%M}",
-        f"{backup.n_images:,}",
-        f"{backup.n_committed:,}",
-        f"{backup.n_log:,}",
-        "not sound" if backup.problem else "sound",
-    ]
+    made_at = f"{backup.made_at:%Y-%m-%d %H:%M:%S}"
+    if backup.problem:
+        return [made_at, "", "", "", "not sound"]
+    counts = (backup.n_images, backup.n_committed, backup.n_log)
+    return [made_at, *(f"{count:,}" for count in counts), "sound"]

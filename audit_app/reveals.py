@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from annotations.regions import Outline
@@ -10,8 +11,10 @@ from audit_app.audit_references import Revision
 from audit_app.controls import ShortScore, short_score
 from audit_app.evaluation import SCORED, Explained, Row, Setting, outlines_of
 from audit_app.metrics.overlap import iou
+from audit_app.reader_lines import ALL_FINDINGS, blank_line, places_of, share_line
 from audit_app.region_scores import WorkingFrame
 
+NO_REVISION: Final = "n/a: no reading was committed again after its reader had seen a map"
 REVEAL_COLUMNS: Final = (
     "run_id",
     "image_id",
@@ -119,3 +122,42 @@ def _towards(change: str, first: ShortScore, last: ShortScore) -> bool | None:
     if change != "moved" or first.iou is None or last.iou is None:
         return None
     return last.iou > first.iou
+
+
+def reveal_lines(
+    reveals: Sequence[Row], *, run_id: object, replicates: int, seed: int
+) -> list[Row]:
+    """The lines of readers.csv about what readers changed after they had seen a map.
+
+    Args:
+        reveals: Rows of reveal.csv.
+        run_id: Of the rows.
+        replicates: Of each bootstrap.
+        seed: Of each bootstrap.
+    """
+    if not reveals:
+        return [
+            {
+                "run_id": run_id,
+                **blank_line("reveal: readings seen again", ALL_FINDINGS, NO_REVISION),
+            }
+        ]
+    draws = {"replicates": replicates, "seed": seed}
+    once = {(row["reading_id"], row["finding"]): row for row in reveals}
+    seen = blank_line("reveal: readings seen again", ALL_FINDINGS, "")
+    seen |= {"n": len({row["reading_id"] for row in reveals}), **places_of(list(reveals))}
+    changed = [float(row["change"] != "none") for row in once.values()]
+    lines = [seen, share_line("reveal: regions changed", list(once.values()), changed, draws)]
+    ways = dict.fromkeys((row["model"], row["mode"], row["method"]) for row in reveals)
+    for way in ways:
+        told = [
+            row
+            for row in reveals
+            if (row["model"], row["mode"], row["method"]) == way and row["towards"] is not None
+        ]
+        labels = dict(zip(("model", "mode", "method"), way, strict=True))
+        for words, wanted in (("towards", True), ("away from", False)):
+            shares = [float(row["towards"] is wanted) for row in told]
+            line = share_line(f"reveal: moved {words} the map", told, shares, draws)
+            lines.append(line | labels)
+    return [{"run_id": run_id, **line} for line in lines]

@@ -17,8 +17,8 @@ from pydicom.config import IGNORE
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from annotations.imaging.dicom import is_dicom
 from annotations.imaging.files import DICOM_SUFFIXES, file_sha256
+from annotations.imaging.magic import is_dicom
 from annotations.records import ImageRecord
 
 UIDS: Final = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")

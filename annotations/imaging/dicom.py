@@ -39,6 +39,7 @@ from annotations.imaging.dicom_greys import (
     windows_of,
 )
 from annotations.imaging.dicom_shrinking import ShrunkValues, shrunken_values
+from annotations.imaging.magic import MAGIC, PREAMBLE_BYTES
 from annotations.imaging.radiograph import Identity, Radiograph
 from annotations.imaging.raster import MAX_PIXELS
 from annotations.imaging.shrinking import Shrunk, Size
@@ -121,8 +122,6 @@ ALLOWED_FACTS: Final = (
     "LossyImageCompression",
 )
 MIN_SIDE: Final = 16
-PREAMBLE_BYTES: Final = 128
-MAGIC: Final = b"DICM"
 # Old archives leave out preamble and magic word: a data set then begins with one of these groups.
 FIRST_GROUPS: Final = (b"\x02\x00", b"\x08\x00")
 
@@ -180,12 +179,6 @@ def read_header(path: Path) -> Dataset:
         _name_syntax(header)
     check_kind(header)
     return header
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether the file has DICOM's magic word behind its preamble."""
-    with path.open("rb") as file:
-        return file.read(PREAMBLE_BYTES + len(MAGIC))[PREAMBLE_BYTES:] == MAGIC
 
 
 def check_kind(header: Dataset) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from annotations.errors import UnreadableImage
-from annotations.imaging.dicom import is_dicom, load_shrunk_dicom
+from annotations.imaging.magic import is_dicom
 from annotations.imaging.radiograph import Radiograph
 from annotations.imaging.raster import load_shrunk_raster
 from annotations.imaging.shrinking import Shrunk, Size
@@ -55,6 +55,9 @@ def _load(path: Path, least: Size | None) -> Shrunk:
     if path.stat().st_size == 0:
         raise UnreadableImage("the file is empty; copy it again from its source")
     if is_dicom(path) or path.suffix.lower() in DICOM_SUFFIXES:
+        # Imported here: the first page must not wait for pydicom.
+        from annotations.imaging.dicom import load_shrunk_dicom
+
         return load_shrunk_dicom(path, least)
     return load_shrunk_raster(path, least)
 

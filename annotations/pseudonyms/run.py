@@ -11,8 +11,8 @@ from typing import Final
 
 from annotations.errors import AnnotationError, StoreError, UnreadableImage
 from annotations.imaging import IsolatedLoader, Radiograph, file_sha256, pixel_sha256
-from annotations.imaging.dicom import is_dicom
 from annotations.imaging.display import display_picture
+from annotations.imaging.magic import is_dicom
 from annotations.pseudonyms.burned_in import text_lines
 from annotations.pseudonyms.contact_sheet import ContactSheets
 from annotations.pseudonyms.dicom import pseudonymise_dicom

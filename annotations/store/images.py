@@ -174,6 +174,12 @@ class Images:
             place = place_of(connection, worklist, case_id)
             return None if place is None else neighbour_of(connection, worklist, place, step)
 
+    def first(self, reader: str, **filters: Unpack[WorklistFilters]) -> str | None:
+        """The first matching case, or None; nothing is counted."""
+        known = self._vocabulary.findings()
+        with self._connections.read() as connection:
+            return neighbour_of(connection, matching(connection, reader, filters, known), -1, 1)
+
     def commit_times(self, reader: str, limit: int = 31) -> list[str]:
         """When this reader committed new cases last, newest first (ISO 8601, UTC)."""
         with self._connections.read() as connection:

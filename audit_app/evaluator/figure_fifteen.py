@@ -186,7 +186,10 @@ def _draw_maps(sheet: _Sheet, row: int, shown: FigurePicture, top: int) -> None:
             laid = lay_heat(tile, fit, values, sheet.maps.windows[row])
             sheet.image.paste(Image.fromarray(laid), (x, y))
             if not values.any():
-                sheet.draw.text((x + TILE // 2, y + TILE - 4), "empty", TEXT, _font(11), "ms")
+                corner = (x + TILE // 2 - 19, y + TILE - 17)
+                sheet.draw.rectangle((*corner, corner[0] + 38, corner[1] + 15), fill=GROUND)
+                middle = (x + TILE // 2, y + TILE - 5)
+                sheet.draw.text(middle, "empty", TEXT, _font(11), anchor="ms")
             for one in shown.boxes:
                 if one.finding == finding:
                     place = _moved(fit.place(one.box.corners), x, y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,7 +10,9 @@ from typing import Final
 
 COLOURS: Final = ("#1f5fa8", "#c2571a", "#3a7d44", "#7a4fa0")
 AXIS: Final = "#666666"
-LEFT, TOP, BOTTOM, RIGHT = 46, 14, 34, 12
+LEFT, TOP, BOTTOM, RIGHT = 54, 14, 34, 12
+ROUND_STEPS: Final = (1, 2, 2.5, 5, 10)
+FINEST: Final = 0.7  # a step may be so much finer than asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +173,13 @@ def _range(values: Sequence[float], given: tuple[float, float] | None) -> tuple[
 
 
 def _ticks(bounds: tuple[float, float], count: int = 5) -> list[float]:
+    """About so many round numbers within the bounds."""
     low, high = bounds
-    return [float(f"{low + (high - low) * step / (count - 1):.3g}") for step in range(count)]
+    rough = (high - low) / (count - 1)
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * one for one in ROUND_STEPS if size * one >= FINEST * rough)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(number * step, 12) for number in range(first, last + 1)]
 
 
 def _whole_ticks(bounds: tuple[float, float], most: int = 10) -> list[float]:

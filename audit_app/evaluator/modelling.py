@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.imaging.sample_pool import SamplePool
 from annotations.records import ImageRecord
 from annotations.store import Store
 from annotations.workspace import Workspace
@@ -22,27 +21,32 @@ from audit_app.encoding import (
     EncodingFailed,
     encode_images,
     encoding_of,
-    frame_request,
 )
 from audit_app.errors import AuditError
 from audit_app.evaluator.answers import STUDY
 from audit_app.evaluator.plan import EvaluationPlan
+from audit_app.evaluator.probe_settings import probe_settings
 from audit_app.evaluator.progress import Cancelled
 from audit_app.evaluator.stages import Stage, disk_errors
+from audit_app.evaluator.training_data import (
+    Frames,
+    Step,
+    chosen_settings,
+    no_picture,
+    read_frames,
+    training_set,
+)
 from model_store.checkpoints import read_metadata
 from model_store.embeddings import EmbeddingCache
 from model_store.prompts import STUDY_PROMPTS, PromptSet
-from model_store.training import TrainingSet, TrainingSettings, find_preset
+from model_store.training import find_preset
 
 if TYPE_CHECKING:
     from model_store.loading import LoadedModel
     from model_store.runtime import Explanation, ModelRuntime
 
 Embeddings = NDArray[np.float32]
-Frames = NDArray[np.uint8]
-Step = Callable[[int, int, str], bool]
 
-PENALTIES: Final = tuple(10.0**power for power in range(-2, 6))
 SAMPLE: Final = 32
 BATCH: Final = 16
 UNREADABLE: Final = "its file cannot be read, or the model's embedding of it is not finite"
@@ -164,47 +168,14 @@ class EvaluatedModel:
         """What happened; the head lies at ``path`` then."""
         from model_store.linear_probe import train_linear_probe
 
-        data = training_set(plan, _no_picture)
-        settings, tried = self._probe_settings(plan, embeddings, preset)
+        data = training_set(plan, no_picture)
+        settings, tried = probe_settings(plan, embeddings, preset)
         settings = settings.changed([f"precision={self.encoder().precision}"])
         with disk_errors(path.parent):
             train_linear_probe(
                 self.loaded, data, path, settings=settings, progress=step, embeddings=embeddings
             )
         return {**read_metadata(path).training, **tried}
-
-    def _probe_settings(
-        self, plan: EvaluationPlan, embeddings: Embeddings, preset: str
-    ) -> tuple[TrainingSettings, dict[str, object]]:
-        """The study's, or the converged probe with the penalty that validation likes best."""
-        if preset == STUDY:
-            return chosen_settings(plan, find_preset("lp", "study")), {}
-        settings = chosen_settings(plan, find_preset("lp", "converged"))
-        losses = self._penalty_losses(plan, embeddings, settings)
-        best = min(losses, key=lambda penalty: losses[penalty])
-        tried = {f"{penalty:g}": loss for penalty, loss in losses.items()}
-        return replace(settings, penalty=best), {"validation_loss_by_penalty": tried}
-
-    def _penalty_losses(
-        self, plan: EvaluationPlan, embeddings: Embeddings, settings: TrainingSettings
-    ) -> dict[float, float]:
-        from model_store.errors import TrainingFailed
-        from model_store.linear_probe import Parts, fit_probe
-
-        parts = Parts(plan.rows("train"), plan.rows("validation"))
-        labels = plan.labels.astype(np.float64)
-        losses: dict[float, float] = {}
-        reason = ""
-        for penalty in PENALTIES:
-            try:
-                fitted = fit_probe(embeddings, labels, replace(settings, penalty=penalty), parts)
-            except TrainingFailed as error:
-                reason = str(error)
-                continue
-            losses[penalty] = fitted.history.validation_losses[0]
-        if not losses:
-            raise AuditError(f"the probe converged under no penalty; the last said: {reason}")
-        return losses
 
     def train_tower(self, plan: EvaluationPlan, path: Path, step: Step) -> dict[str, object]:
         """What happened; tower and head lie at ``path`` then. Goes on after a kill."""
@@ -337,45 +308,3 @@ class _OneEncoder:
         """The encoder."""
         del model
         return self._encoder
-
-
-def read_frames(
-    images: Sequence[ImageRecord], encoder: Encoder, step: Step
-) -> tuple[Frames, list[str]]:
-    """Pictures on the model's grid (N, h, w), decoded in other processes, and what failed."""
-    frames = np.zeros((len(images), *encoder.input_size), dtype=np.uint8)
-    reasons = []
-    with SamplePool() as pool:
-        samples = pool.samples(frame_request(image, encoder) for image in images)
-        for number, (image, sample) in enumerate(zip(images, samples, strict=True), start=1):
-            if isinstance(sample, str):
-                reasons.append(f"'{image.name}': {sample}")
-            else:
-                frames[number - 1] = sample
-            if step(number, len(images), f"read picture {number} of {len(images)}"):
-                raise Cancelled(
-                    "stopped on request while pictures were read; start the same evaluation again "
-                    "to go on from its finished stages"
-                )
-    return frames, reasons
-
-
-def training_set(plan: EvaluationPlan, picture: Callable[[int], Frames]) -> TrainingSet:
-    """The plan's pictures as a training takes them."""
-    return TrainingSet(
-        picture,
-        plan.labels.astype(np.float32),
-        plan.findings,
-        [int(row) for row in plan.rows("train")],
-        [int(row) for row in plan.rows("validation")],
-    )
-
-
-def chosen_settings(plan: EvaluationPlan, settings: TrainingSettings) -> TrainingSettings:
-    """A preset with the seed and the epochs that were chosen."""
-    choices = plan.choices
-    return replace(settings, seed=choices.seed, epochs=choices.epochs or settings.epochs)
-
-
-def _no_picture(row: int) -> Frames:
-    raise ValueError(f"picture {row} was asked for, but its embedding is known")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,6 +19,7 @@ from annotations.workspace import WorkspaceSettings
 from audit_app.evaluator.answers import RULES, Answers
 from audit_app.evaluator.measures import LENGTHS, Measured, Row
 from audit_app.evaluator.plan import EvaluationPlan, findings_without_positives
+from audit_app.evaluator.predictions import prediction_columns, prediction_rows
 from audit_app.evaluator.published import LABELS as PUBLISHED_LABELS
 from audit_app.evaluator.published import PUBLISHED
 from audit_app.evaluator.published import SOURCE as PUBLISHED_SOURCE
@@ -26,13 +27,10 @@ from audit_app.evaluator.result import (
     EMBEDDINGS,
     FILES,
     FORMAT,
-    LABEL_PREFIX,
     PER_DOMAIN,
     PER_FINDING,
-    PREDICTED_PREFIX,
     PREDICTIONS,
     PROVENANCE,
-    SCORE_PREFIX,
     TABLE_CSV,
     TABLE_JSON,
 )
@@ -110,7 +108,9 @@ def write_tables(out: Path, done: Evaluated) -> None:
         write_csv(out / PER_FINDING, FINDING_COLUMNS, findings)
         domains = [row | ours for one in measured for row in one.per_domain]
         write_csv(out / PER_DOMAIN, DOMAIN_COLUMNS, domains)
-        write_csv(out / PREDICTIONS, prediction_columns(done.plan.findings), _predictions(done))
+        answered = {key: (one, done.measured[key].decision) for key, one in done.answers.items()}
+        columns = prediction_columns(done.plan.findings)
+        write_csv(out / PREDICTIONS, columns, prediction_rows(done.plan, answered))
         _write_embeddings(out / EMBEDDINGS, done)
         _write_json(out / TABLE_JSON, table_values(done))
 
@@ -210,47 +210,8 @@ def published_rows(done: Evaluated) -> list[Row]:
     ]
 
 
-def prediction_columns(findings: Sequence[str]) -> list[str]:
-    """The header of ``predictions.csv``."""
-    prefixes = (SCORE_PREFIX, LABEL_PREFIX, PREDICTED_PREFIX)
-    tables = [f"{prefix}{finding}" for prefix in prefixes for finding in findings]
-    fixed = ["preset", "mode", "rule", "label_source", "image_id", "patient", "part"]
-    return [*fixed, *tables]
-
-
 def _measured_rows(done: Evaluated) -> list[Row]:
     return [{"kind": "measured", **one.row} for one in done.measured.values()]
-
-
-def _predictions(done: Evaluated) -> Iterator[Row]:
-    """Each validation and test picture under each preset and mode."""
-    plan = done.plan
-    for (preset, mode), answers in done.answers.items():
-        decided = done.measured[preset, mode].decision
-        for part, scores in (("validation", answers.validation), ("test", answers.test)):
-            predictions = decided.predictions if part == "test" else decided.of_validation
-            for place, row in enumerate(plan.rows(part)):
-                yield {
-                    "preset": preset,
-                    "mode": mode,
-                    "rule": decided.rule,
-                    "label_source": plan.label_source,
-                    "image_id": plan.images[row].image_id,
-                    "patient": plan.patients[row],
-                    "part": part,
-                    **_cells(SCORE_PREFIX, plan.findings, _digits(scores[place])),
-                    **_cells(LABEL_PREFIX, plan.findings, plan.labels[row].tolist()),
-                    **_cells(PREDICTED_PREFIX, plan.findings, predictions[place].tolist()),
-                }
-
-
-def _cells(prefix: str, findings: Sequence[str], values: Sequence[object]) -> Row:
-    return {f"{prefix}{name}": value for name, value in zip(findings, values, strict=True)}
-
-
-def _digits(scores: NDArray[np.float32]) -> list[float]:
-    """As few digits as give the same float32 again."""
-    return [float(str(value)) for value in scores]
 
 
 def _write_embeddings(path: Path, done: Evaluated) -> None:

@@ -20,9 +20,10 @@ from annotations.workspace import Workspace
 from audit_app.evaluator.answers import Answers
 from audit_app.evaluator.explorer import layout_problems, read_layout
 from audit_app.evaluator.measures import Measured, Reference, measure
-from audit_app.evaluator.modelling import EvaluatedModel, read_frames
+from audit_app.evaluator.modelling import EvaluatedModel
 from audit_app.evaluator.progress import Report
 from audit_app.evaluator.result import LAYOUT, EvaluationResult, PredictionTable, Row, load_result
+from audit_app.evaluator.training_data import read_frames
 from audit_app.models import make_runtime
 from audit_app.verification import Findings, Verification, file_problems, is_same
 from model_store.files import file_sha256

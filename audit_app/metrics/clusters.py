@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 # Bounds the memory of one block of draws: 2**22 integers are 32 MiB.
 DRAWS_AT_ONCE: Final = 2**22
+# Counts that are kept for the next question; 16 MiB each at most.
+DRAWS_KEPT: Final = 2**23
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,18 +55,15 @@ class Clusters:
 
         The seed alone decides them: neither the rows' order nor the size of the blocks does.
         """
-        generator = np.random.default_rng(seed)
-        block = max(1, DRAWS_AT_ONCE // self.n_clusters)
-        for start in range(0, replicates, block):
-            n_drawn = min(block, replicates - start)
-            yield generator.integers(self.n_clusters, size=(n_drawn, self.n_clusters))
+        yield from _draws(self.n_clusters, replicates, seed)
 
     def drawn_counts(self, replicates: int, seed: int) -> Iterator[NDArray[np.float64]]:
         """How often each cluster is in each resample of ``draws``: the same blocks and shape."""
-        for draws in self.draws(replicates, seed):
-            offsets = np.arange(len(draws))[:, None] * self.n_clusters
-            counts = np.bincount((draws + offsets).ravel(), minlength=draws.size)
-            yield counts.reshape(draws.shape).astype(np.float64)
+        if self.n_clusters * replicates <= DRAWS_KEPT and self.n_clusters < 2**16:
+            yield _kept_counts(self.n_clusters, replicates, seed).astype(np.float64)
+        else:
+            for counts in _counts(self.n_clusters, replicates, seed):
+                yield counts.astype(np.float64)
 
     def drawn_weights(self, replicates: int, seed: int) -> Iterator[NDArray[np.float64]]:
         """How often each row is in each resample of ``draws``, in blocks of shape (block, n)."""
@@ -71,6 +71,28 @@ class Clusters:
         for counts in self.drawn_counts(replicates, seed):
             for start in range(0, len(counts), block):
                 yield counts[start : start + block, self.codes]
+
+
+def _draws(n_clusters: int, replicates: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    generator = np.random.default_rng(seed)
+    block = max(1, DRAWS_AT_ONCE // n_clusters)
+    for start in range(0, replicates, block):
+        n_drawn = min(block, replicates - start)
+        yield generator.integers(n_clusters, size=(n_drawn, n_clusters))
+
+
+def _counts(n_clusters: int, replicates: int, seed: int) -> Iterator[NDArray[np.intp]]:
+    for draws in _draws(n_clusters, replicates, seed):
+        offsets = np.arange(len(draws))[:, None] * n_clusters
+        counts = np.bincount((draws + offsets).ravel(), minlength=draws.size)
+        yield counts.reshape(draws.shape)
+
+
+# The tables of an audit ask for the same resamples again for every mode and metric.
+@lru_cache(maxsize=24)
+def _kept_counts(n_clusters: int, replicates: int, seed: int) -> NDArray[np.uint16]:
+    """All counts in one block; none is above ``n_clusters``, which is below 2**16 here."""
+    return np.concatenate(list(_counts(n_clusters, replicates, seed))).astype(np.uint16)
 
 
 def group_rows(labels: Sequence[Hashable]) -> Clusters:

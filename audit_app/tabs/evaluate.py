@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import gradio as gr
 
+from annotations.records import Job
 from annotations.sources.iu_xray_labels import RADIOLOGIST_SUBSET
 from audit_app.comparison import MODES
 from audit_app.errors import AuditError
@@ -258,16 +260,21 @@ def mode_choices(services: Services, model: str | None) -> Any:
 
 def show_evaluations(services: Services, chosen: str | None) -> list[Any]:
     """Updates of the choice and of what it shows; the newest when the wanted one is gone."""
-    choice = evaluation_choice(services, chosen)
-    return [choice, *show_evaluation(services, choice.value)]
+    shown = shown_evaluation(recent_jobs(services, JOB_KIND), chosen)
+    return [evaluation_choice(services, chosen), *show_evaluation(services, shown)]
+
+
+def shown_evaluation(jobs: Sequence[Job], chosen: str | None) -> str | None:
+    """The wanted one's id where it is among these, else the newest."""
+    ids = [str(job.job_id) for job in jobs]
+    return chosen if chosen in ids else next(iter(ids), None)
 
 
 def evaluation_choice(services: Services, chosen: str | None) -> gr.Dropdown:
     """The latest evaluations and how they stand; the wanted one chosen, or the newest."""
     jobs = recent_jobs(services, JOB_KIND)
-    ids = [str(job.job_id) for job in jobs]
-    shown = chosen if chosen in ids else next(iter(ids), None)
     choices = [(evaluation_label(job), str(job.job_id)) for job in jobs]
+    shown = shown_evaluation(jobs, chosen)
     return gr.Dropdown(choices=choices, value=shown, visible=bool(jobs))
 
 

@@ -97,9 +97,9 @@ def build_read_tab(services: Services) -> ReadTab:
                     gr.Dropdown([ALL], value="", label=label, elem_id=f"read-{name}", visible=shown)
                     for name, label, shown in LISTED
                 )
-            worklist = WorklistPanel(elem_id="read-worklist")
+            worklist = WorklistPanel(elem_id="read-worklist", padding=False)
         with gr.Column(scale=5, min_width=520):
-            panel = ReadingPanel(elem_id="read-panel")
+            panel = ReadingPanel(elem_id="read-panel", padding=False)
     lists = (status, source, view, finding, read_by, project)
     tab = ReadTab(search, *lists, worklist, panel, gr.State(None))
     _connect(services, tab)

@@ -27,7 +27,7 @@ export class AdjudicationPanel {
 
   build() {
     const button = (text, title, click) => el('button', { type: 'button', class: 'sa-tool', text, title, on: { click } });
-    this.title = el('h2', { class: 'sa-title' });
+    this.title = el('h2', { class: 'sa-case-name' });
     this.badge = el('span', { class: 'sa-badge' });
     this.saved = el('span', { class: 'sa-saved', role: 'status', 'aria-live': 'polite' });
     this.presets = el('select', { 'aria-label': 'Window preset', on: { change: () => this.choosePreset() } });

@@ -246,9 +246,9 @@ def first_unread(services: Services, visitor: Visitor) -> str | None:
     """The first case without a committed reading of this visitor, or else the first case."""
     images = services.store.images
     for status in ("draft", "new", None):
-        rows = images.worklist(visitor.name, status=status, limit=1).rows
-        if rows:
-            return rows[0].image_id
+        found = images.first(visitor.name, status=status)
+        if found is not None:
+            return found
     return None
 
 

@@ -68,6 +68,7 @@ class TinyModel:
         seed: int,
     ) -> TinyExplanation:
         """Maps of noise that the seed and the picture decide."""
+        assert (model, method) == ("tiny", "gradcam")
         told = self._answer(mode, picture, findings)
         rng = np.random.default_rng([seed, int(picture.sum())])
         maps = rng.random(told.maps.shape).astype(np.float32)
@@ -76,6 +77,7 @@ class TinyModel:
 
     def frame(self, model: str, picture: np.ndarray) -> tuple[np.ndarray, FrameGeometry]:
         """The middle of the picture, one pixel of it for each of the grid."""
+        assert model == "tiny"
         geometry = frame_geometry(self.preprocessing, picture.shape, GRID)
         x = (np.arange(GRID[1]) + 0.5 + geometry.offset_x) / geometry.scale_x
         y = (np.arange(GRID[0]) + 0.5 + geometry.offset_y) / geometry.scale_y
@@ -89,6 +91,7 @@ class TinyModel:
         self, model: str, mode: str, frames: np.ndarray, findings: Sequence[str]
     ) -> np.ndarray:
         """Brightness in the top rows for the first finding, one row further down for each next."""
+        assert model == "tiny"
         turn = {"zs": 0, "lp": 3, "ft": 7}[mode]
         told = [frames[:, (turn + k) % GRID[0]].mean(axis=1) for k, _ in enumerate(findings)]
         return np.stack(told, axis=1).astype(np.float32)

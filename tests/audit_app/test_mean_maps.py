@@ -79,9 +79,10 @@ def test_others_that_are_all_constant_point_nowhere():
 def test_what_a_spool_kept_comes_back_as_it_was(tmp_path):
     geometry = frame_geometry("crop", (40, 30), (14, 14))
     sums = {KEY: levels_of(random_maps(1)[0]) * 5, KEY._replace(finding="Fracture"): np.eye(14)}
-    row = {"mode": "zs", "method": "gradcam", "finding": "Edema", "hit": 0.1, "view": "PA"}
-    blind = {"mode": "zs", "method": "gradcam", "finding": "Edema", "hit": None}
-    result = PatientResult((ScoredCase(row, geometry), ScoredCase(blind, None)), sums)
+    way = {"model": "tiny", "mode": "zs", "method": "gradcam", "finding": "Edema"}
+    row, blind = {**way, "hit": 0.1, "view": "PA"}, {**way, "hit": None}
+    cases = (ScoredCase(row, geometry), ScoredCase(blind, None))
+    result = PatientResult(cases, sums, ({"control": "randomcam"},), ({"change": "none"},))
     spool = AuditSpool(tmp_path / "run", "state")
     spool.keep(3, result)
     spool.checkpoint()
@@ -89,6 +90,7 @@ def test_what_a_spool_kept_comes_back_as_it_was(tmp_path):
     assert again.finished == {3}
     loaded = again.load(3)
     assert loaded.cases == result.cases
+    assert (loaded.controls, loaded.reveals) == (result.controls, result.reveals)
     assert list(loaded.sums) == [KEY]
     np.testing.assert_array_equal(loaded.sums[KEY], sums[KEY])
     assert {key: total.tolist() for key, total in again.means.totals.items()} == {

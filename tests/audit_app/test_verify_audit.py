@@ -176,7 +176,7 @@ def test_a_box_that_was_changed_behind_the_programs_back_is_named(
             connection.execute(f"DROP TRIGGER {name}")
         (reading_id,) = connection.execute("SELECT reading_id FROM commits LIMIT 1").fetchone()
         connection.execute(
-            "UPDATE commit_regions SET x_max = x_max + 1 WHERE reading_id = ? AND position = 0",
+            "UPDATE commit_regions SET x_max = x_max + 6 WHERE reading_id = ? AND position = 0",
             (reading_id,),
         )
         for _, statement in triggers:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Response
 
 from annotations.records import ImageRecord, NewImage, Region
 from annotations.regions import Box
@@ -120,9 +120,9 @@ class Bench:
         self.picture_bytes = 0
         page.on("response", self._count)
 
-    def _count(self, response: object) -> None:
-        if "/audit/images/" in response.url:  # type: ignore[attr-defined]
-            self.picture_bytes += len(response.body())  # type: ignore[attr-defined]
+    def _count(self, response: Response) -> None:
+        if "/audit/images/" in response.url:
+            self.picture_bytes += int(response.headers["content-length"])
 
     def open(self, index: int, *, by_key: bool = False) -> float:
         """Seconds until a case is usable."""

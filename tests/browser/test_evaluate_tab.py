@@ -85,6 +85,7 @@ def test_an_evaluation_is_stopped_resumed_elsewhere_read_and_its_15_are_a_projec
     page.locator("#fifteen-project").click()
     second.await_case(page.locator(".sa-rows li button").first.inner_text().split("\n")[0])
     expect(page.locator(".sa-rows li")).to_have_count(N_TEST)
+    explore_embeddings(page)
     assert [*first.complaints, *second.complaints] == []
     page.context.close()
 
@@ -103,3 +104,24 @@ def read_table_equals_file(page: Page, folder: Path) -> None:
     assert cells.all_inner_texts()[:5] == [
         "zero-shot", *(f"{float(wanted[name]):.3f}" for name in ("inter", "intra", "ratio", "f1")),
     ]  # fmt: skip
+
+
+def explore_embeddings(page: Page) -> None:
+    """A point shows its picture, is ringed in the other mode's map, and opens its case."""
+    page.get_by_role("tab", name="Evaluate").click()
+    page.get_by_role("button", name="Embedding explorer").click()
+    points = page.locator("#explorer-plot .points path")
+    expect(points).to_have_count(2 * N_TEST, timeout=LONG_MS)
+    expect(page.locator("#explorer-note")).to_contain_text(f"{N_TEST} test pictures are too few")
+    expect(page.locator(".explorer-separation tr")).to_have_count(1 + 2 + 1)
+    points.first.scroll_into_view_if_needed()
+    points.first.hover(force=True)
+    card = page.locator(".sa-explorer-card")
+    expect(card).to_be_visible()
+    expect(card.locator("dd").first).not_to_be_empty()
+    page.wait_for_function("document.querySelector('.sa-card-picture').naturalWidth > 0")
+    expect(page.locator("#explorer-plot .sa-ring")).to_have_count(2)
+    (case,) = page.locator(".sa-card-picture").evaluate("img => img.src.split('/').slice(-2, -1)")
+    points.first.click(force=True)
+    expect(page.locator(f".sa-rows li[data-case-id='{case}'] [aria-current=true]")).to_be_visible()
+    expect(card).to_be_hidden()

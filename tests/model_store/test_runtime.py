@@ -309,3 +309,60 @@ def test_embeddings_are_taken_for_a_probe_and_refused_for_a_fine_tune(
     assert path.is_file()
     with pytest.raises(ValueError, match="embeddings given for ft"):
         runtime.train("tiny-cnn", "ft", data, settings=QUICK, embeddings=known)
+
+
+def test_another_head_file_answers_one_question_and_leaves_the_models_own_in_place(
+    runtime: ModelRuntime, data: TrainingSet, make_picture: MakePicture, tmp_path: Path
+) -> None:
+    own = runtime.train("tiny-cnn", "lp", data, settings=QUICK)
+    pictures, findings = (make_picture(1), make_picture(2)), ("Edema", "Cardiomegaly")
+    kept = own.replace(tmp_path / "other.safetensors")
+    runtime.train("tiny-cnn", "lp", data, settings=replace(QUICK, seed=7))
+    before = runtime.explain("tiny-cnn", "lp", "gradcam", pictures[0], findings)
+
+    told = runtime.explain_head("tiny-cnn", "lp", "gradcam", pictures, findings, kept)
+
+    after = runtime.explain("tiny-cnn", "lp", "gradcam", pictures[0], findings)
+    np.testing.assert_array_equal(after.scores, before.scores)
+    assert not np.allclose(told[0].scores, before.scores)
+    kept.replace(own)
+    wanted = [runtime.explain("tiny-cnn", "lp", "gradcam", one, findings) for one in pictures]
+    for one, other in zip(told, wanted, strict=True):
+        np.testing.assert_allclose(one.scores, other.scores, rtol=1e-5)
+        np.testing.assert_allclose(one.maps, other.maps, atol=1e-4 * float(other.maps.max()))
+
+
+@pytest.mark.parametrize("mode", ["zs", "lp", "ft"])
+def test_random_weights_give_other_maps_that_the_seed_alone_decides(
+    runtime: ModelRuntime, make_picture: MakePicture, mode: str
+) -> None:
+    findings = ("Cardiomegaly", "Edema")
+    picture = make_picture(1)
+
+    def ask(seed: int, names: tuple[str, ...] = findings) -> NDArray[np.float32]:
+        told = runtime.explain_random("tiny-cnn", mode, "gradcam", picture, names, seed=seed)
+        assert told.provenance["weights_sha256"] == f"random:{seed}"
+        assert told.findings == names
+        return told.maps
+
+    first = ask(1)
+    np.testing.assert_array_equal(ask(1), first)
+    assert not np.array_equal(ask(2), first)
+    np.testing.assert_array_equal(ask(1, findings[::-1]), first[::-1])
+    if mode == "zs":
+        own = runtime.explain("tiny-cnn", "zs", "gradcam", picture, findings)
+        assert not np.array_equal(own.maps, first)
+        assert not str(own.provenance["weights_sha256"]).startswith("random:")
+
+
+def test_scores_of_frames_are_those_of_the_pictures_that_they_are_made_from(
+    runtime: ModelRuntime, make_picture: MakePicture
+) -> None:
+    findings = ("Cardiomegaly", "Edema")
+    pictures = [make_picture(number) for number in range(3)]
+    frames = np.stack([runtime.frame("tiny-vit", picture)[0] for picture in pictures])
+    expected = [runtime.scores("tiny-vit", "zs", picture, findings) for picture in pictures]
+    found = runtime.frame_scores("tiny-vit", "zs", frames, findings)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    geometry = runtime.frame("tiny-vit", pictures[0])[1]
+    assert geometry == runtime.explain("tiny-vit", "zs", "gradcam", pictures[0], findings).geometry

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from audit_app.evaluator.explorer import layout_stage, write_layout
-from audit_app.evaluator.outputs import prediction_columns
+from audit_app.evaluator.predictions import prediction_columns
 from audit_app.evaluator.result import (
     FILES,
     LAYOUT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -78,3 +79,9 @@ def test_bars_are_as_long_as_their_counts() -> None:
     root = ET.fromstring(bar_figure([("a", [4, 0]), ("b", [1, 1])], ("train", "test")))
     lengths = [float(part.get("width", "")) for part in root.iter("rect")][:4]
     assert lengths == [420.0, 0.0, 105.0, 105.0]
+
+
+def test_ticks_are_round_numbers_within_the_figure() -> None:
+    drawn = line_figure([Curve("loss", [(1, 0.984), (3, 1.027)])], Axes("epoch", "loss"))
+    said = re.findall(r'text-anchor="end">([^<]+)<', drawn)
+    assert said == ["0.99", "1", "1.01", "1.02"]
