@@ -150,13 +150,19 @@ def _draw_reading(sheet: _Sheet, row: int, shown: FigurePicture, top: int) -> No
         place = _moved(fit.place(one.box.corners), 0, top)
         sheet.draw.rectangle(place, outline=sheet.readers[one.reader], width=2)
         _draw_tag(sheet, one.finding, (place[0], place[1]), sheet.readers[one.reader])
-    labels = [
-        name for name, has in zip(sheet.maps.findings, sheet.maps.labels[row], strict=True) if has
-    ]
-    read = "no boxes" if shown.readers and not shown.boxes else ""
-    said = [f"{row + 1}. Labels: {', '.join(labels) or 'none'}", read or "not read yet"]
-    line = "; ".join(said[:1] if shown.boxes else said)
+    line = f"{row + 1}. {_said_below(sheet.maps, row, shown)}"
     sheet.draw.text((2, top + sheet.block + 3), line, TEXT, _font(13))
+
+
+def _said_below(maps: FifteenMaps, row: int, shown: FigurePicture) -> str:
+    """The picture's labels and whether it is read; of a locked one nothing that could sway."""
+    if shown.locked:
+        return ""
+    labelled = zip(maps.findings, maps.labels[row], strict=True)
+    labels = ", ".join(name for name, has in labelled if has) or "none"
+    if shown.boxes:
+        return f"Labels: {labels}"
+    return f"Labels: {labels}; {'no boxes' if shown.readers else 'not read yet'}"
 
 
 def _draw_tag(sheet: _Sheet, text: str, corner: tuple[float, float], colour: Colour) -> None:

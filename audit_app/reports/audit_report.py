@@ -27,12 +27,14 @@ from audit_app.reports.html_parts import STYLE, document, figure
 
 REPORT_FILE: Final = "report.html"
 PDF_FILE: Final = "report.pdf"
+MOST_OPEN: Final = 30
 OWN_STYLE: Final = (
     STYLE
     + """
 h1{font-size:1.5em}.first{font-size:1.15em;border-left:4px solid #0b4fb3;padding:.4em .9em}
 td small{display:block;color:#555;font-weight:400}figure svg{max-width:100%;height:auto}
-td.none{color:#777}details{margin:.4em 0}summary{cursor:pointer;font-weight:600}
+td.none{color:#777}details{margin:.4em 0}details td,details th{text-align:left}
+summary{cursor:pointer;font-weight:600}
 @media print{details{display:block}details>*{display:block}}
 """
 )
@@ -98,7 +100,7 @@ def _section(section: Section, drawn: Mapping[str, Drawing]) -> Iterator[str]:
 
 
 def _folded(one: TextTable) -> Iterator[str]:
-    is_open = " open" if len(one.body) <= 12 else ""
+    is_open = " open" if len(one.body) <= MOST_OPEN else ""
     yield f"<details{is_open}><summary>{escape(one.title)}</summary>{one.as_html()}</details>"
 
 

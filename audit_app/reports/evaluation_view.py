@@ -15,14 +15,18 @@ from audit_app.evaluator.progress import EvaluationProgress
 from audit_app.evaluator.result import REPORT, EvaluationResult
 
 BODY: Final = ("<body>", "</body>")
+SPEED: Final = "Speed"
+LEFT: Final = "Left of this stage"
+PACE: Final = (SPEED, LEFT)  # of one that runs
 LOSS_SIZE: Final = (420, 190)
 
 
-def draw_progress(now: EvaluationProgress) -> str:
+def draw_progress(now: EvaluationProgress, *, is_running: bool = True) -> str:
     """One moment of an evaluation as HTML: bar, stage, epoch, speed, time left, loss curve."""
     facts = "".join(
         f"<dt>{escape(name)}</dt><dd data-fact='{escape(name)}'>{escape(value)}</dd>"
         for name, value in _facts(now)
+        if is_running or name not in PACE
     )
     return (
         f'<div class="evaluation evaluation-progress"><div>{_bar(now)}<dl>{facts}</dl></div>'
@@ -80,9 +84,9 @@ def _facts(now: EvaluationProgress) -> Iterator[tuple[str, str]]:
     if now.total:
         yield "Step", f"{now.done:,} of {now.total:,}"
     if now.images_per_s:
-        yield "Speed", f"{now.images_per_s:.1f} images/s"
+        yield SPEED, f"{now.images_per_s:.1f} images/s"
     if now.eta_s is not None:
-        yield "Left of this stage", f"about {duration(now.eta_s)}"
+        yield LEFT, f"about {duration(now.eta_s)}"
     yield "Finished", ", ".join(now.finished_stages) or "no stage yet"
 
 

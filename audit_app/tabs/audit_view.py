@@ -40,7 +40,7 @@ from audit_app.tabs.audit_rows import (
 from audit_app.tabs.jobs import LINKS, file_links
 
 N_CHARTS: Final = 5
-MOST_OPEN: Final = 12
+MOST_OPEN: Final = 30
 REMARKS: Final = ("warnings", "left_out")
 FILTERS: Final = (("Finding", "finding"), ("Mode", "mode"), ("Status", "status"))
 NO_RUN: Final = (

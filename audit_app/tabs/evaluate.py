@@ -223,7 +223,9 @@ def watch_evaluation(services: Services) -> list[Any]:
     now = read_progress(services.workspace, job.job_id)
     if now is None:
         return [status, timer, ""]
-    return [f"evaluate {job.status}" if is_active(job) else status, timer, draw_progress(now)]
+    runs = is_active(job)
+    drawn = draw_progress(now, is_running=runs)
+    return [f"evaluate {job.status}" if runs else status, timer, drawn]
 
 
 def poll_evaluation(services: Services, chosen: str | None) -> list[Any]:

@@ -53,7 +53,7 @@ def build_fifteen(services: Services, evaluation: gr.Dropdown, place: gr.Accordi
     with gr.Row(elem_classes="choices"):
         project = gr.Button(
             "Read these pictures", variant="primary", elem_id="fifteen-project", scale=0,
-            min_width=190,
+            min_width=230,
         )  # fmt: skip
         unread = gr.Checkbox(
             label="Also show the maps of pictures that I have not read (it is recorded that I saw "
@@ -163,7 +163,7 @@ def describe(maps: FifteenMaps, n_shown: int, n_missing: int) -> str:
     said = f"**{maps.rule[0].upper()}{maps.rule[1:]}.** Grad-CAM by the weights of this evaluation."
     n_all = len(maps.image_ids)
     if n_shown < n_all - n_missing:
-        said += f" {n_shown} of {n_all} are shown with their maps: read the others first."
+        said += f" {n_shown} of {n_all} are shown with their maps; read the rest to see theirs."
     if n_missing:
         said += f" The files of {n_missing} are missing."
     return said

@@ -100,7 +100,7 @@ def _connect(
     on = handler(services, "admin")
 
     @on
-    def show(
+    def show_rows(
         kind: str, actor: str, since: str, until: str, text: str, *, visitor: Visitor
     ) -> list[Any]:
         asked = parse_filter(kind, actor, since, until, text)
@@ -113,7 +113,7 @@ def _connect(
     gr.on(
         [search.click, tab.kind.input, tab.actor.input, tab.since.submit, tab.until.submit,
          tab.text.submit],
-        show,
+        show_rows,
         tab.filters,
         tab.shown,
         **PRIVATE,

@@ -42,7 +42,9 @@ class BareStep:
 
 
 class Turns:
-    """Times each full step of a training, and a bare one right after it.
+    """Times each full step of a training but its first, and a bare one right after it.
+
+    The first one makes the optimiser's moments; the bare step did so before.
 
     Args:
         bare: What is run in between.
@@ -60,7 +62,8 @@ class Turns:
         del done, total
         now = time.perf_counter()
         _, is_step, place = message.partition(", batch ")
-        if is_step and int(place.split()[0]) <= self._n_full:
+        is_first = message.startswith("epoch 1, batch 1 of")
+        if is_step and not is_first and int(place.split()[0]) <= self._n_full:
             self.own_seconds.append(now - self._since)
             start = time.perf_counter()
             self._bare()

@@ -83,8 +83,8 @@ def test_an_evaluation_is_stopped_resumed_elsewhere_read_and_its_15_are_a_projec
                                                            "img.naturalWidth)")  # fmt: skip
     assert natural == 3 * 100 - 4 + 96 + len(FINDINGS) * 100
     page.locator("#fifteen-project").click()
-    second.await_case(page.locator(".sa-rows li button").first.inner_text().split("\n")[0])
     expect(page.locator(".sa-rows li")).to_have_count(N_TEST)
+    second.await_case(page.locator(".sa-rows li button").first.inner_text().split("\n")[0])
     explore_embeddings(page)
     assert [*first.complaints, *second.complaints] == []
     page.context.close()

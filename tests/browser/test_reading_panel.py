@@ -84,7 +84,7 @@ def test_a_box_under_two_pixels_is_not_kept_and_the_reader_is_told(page: PanelPa
     page.visit("film-03.png")
     page.press("+", "+", "+", "+", "+", "+", "+", "+")
     page.drag((250, 300), (251.2, 310))
-    expect(page.page.locator(".sa-message")).to_contain_text("smaller than 2 pixels")
+    expect(page.page.locator("#read-panel .sa-message")).to_contain_text("smaller than 2 pixels")
     assert page.server.reading("film-03.png").version == 0
 
 
@@ -311,13 +311,13 @@ def test_no_finding_and_boxes_exclude_each_other_with_a_reason(page: PanelPage) 
     page.saved()
     assert page.server.reading(name).no_finding
     page.drag((100, 100), (200, 200))
-    expect(page.page.locator(".sa-message")).to_contain_text("excludes boxes")
+    expect(page.page.locator("#read-panel .sa-message")).to_contain_text("excludes boxes")
     assert page.shown() == []
     page.press("n")
     page.drag((100, 100), (200, 200))
     page.saved()
     page.press("n")
-    expect(page.page.locator(".sa-message")).to_contain_text("exclude each other")
+    expect(page.page.locator("#read-panel .sa-message")).to_contain_text("exclude each other")
     page.saved()
     reading = page.server.reading(name)
     assert (reading.no_finding, len(reading.regions)) == (False, 1)
@@ -327,7 +327,7 @@ def test_a_commit_locks_the_reading_and_correct_opens_it_as_a_new_version(page: 
     name = "film-11.png"
     page.visit(name)
     page.press("Control+Enter")
-    expect(page.page.locator(".sa-message")).to_contain_text("Mark what you see")
+    expect(page.page.locator("#read-panel .sa-message")).to_contain_text("Mark what you see")
     maps = page.page.get_by_role("button", name="See where the models looked")
     expect(maps).to_be_hidden()
     page.drag((100, 100), (200, 200))
@@ -363,7 +363,7 @@ def test_an_undo_that_is_refused_is_said_and_stays_the_next_step(page: PanelPage
     # As when another window set it and this page was told.
     page.panel("Object.assign(p.model, {no_finding: true})")
     page.press("Control+z")
-    expect(page.page.locator(".sa-message")).to_contain_text("Nothing was taken back")
+    expect(page.page.locator("#read-panel .sa-message")).to_contain_text("Nothing was taken back")
     assert page.shown() == []
     page.panel("Object.assign(p.model, {no_finding: false})")
     page.press("Control+z")
@@ -386,7 +386,7 @@ def test_a_commit_that_waits_holds_up_no_other_case_and_is_not_lost_silently(
     page.page.route("**/edits", hold_the_first)
     page.drag((100, 100), (200, 200))
     page.press("Control+Enter")
-    message = page.page.locator(".sa-message")
+    message = page.page.locator("#read-panel .sa-message")
     expect(message).to_contain_text("waits until every change is saved")
     page.open("film-26.png")
     page.drag((50, 50), (90, 90))
@@ -407,7 +407,9 @@ def test_leaving_a_case_whose_commit_waits_is_said(page: PanelPage) -> None:
     page.press("Control+Enter")
     page.open("film-28.png")
     held[0].continue_()
-    expect(page.page.locator(".sa-message")).to_have_text(LEFT_BEHIND.format("film-27.png"))
+    expect(page.page.locator("#read-panel .sa-message")).to_have_text(
+        LEFT_BEHIND.format("film-27.png")
+    )
     page.saved()
     assert page.server.reading("film-27.png").commits == 0
 
@@ -419,7 +421,9 @@ def test_a_commit_waits_for_edits_that_are_not_saved_yet(page: PanelPage) -> Non
     page.page.route("**/edits", lambda route: held.append(route))
     page.drag((100, 100), (200, 200))
     page.press("Control+Enter")
-    expect(page.page.locator(".sa-message")).to_contain_text("waits until every change is saved")
+    expect(page.page.locator("#read-panel .sa-message")).to_contain_text(
+        "waits until every change is saved"
+    )
     assert page.server.reading(name).version == 0
     held[0].continue_()
     expect(page.page.locator(".sa-title + .sa-badge")).to_have_text("committed")
@@ -752,7 +756,7 @@ def test_a_change_that_is_refused_after_its_case_was_left_is_said(page: PanelPag
     page.press("j")
     page.await_case("film-31.png")
     has_left.append(True)
-    expect(page.page.locator(".sa-message")).to_have_text(
+    expect(page.page.locator("#read-panel .sa-message")).to_have_text(
         "A change to another case was not saved: no such picture", timeout=15_000
     )
 

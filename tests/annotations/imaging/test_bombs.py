@@ -68,11 +68,7 @@ def test_a_png_whose_text_unfolds_without_end(
     path = tmp_path / "bomb.png"
     # Right behind the header chunk: 8 bytes of signature and 25 of IHDR.
     path.write_bytes(content[:33] + png_chunk(b"zTXt", text) + content[33:])
-    try:
-        assert loader.load(path).size == (32, 48)
-    except UnreadableImage as error:
-        assert len(str(error)) > 15
-    assert loader.load(whole).size == (32, 48)
+    assert "damaged" in refused(loader, path, whole)
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless])
@@ -97,7 +93,7 @@ def test_a_codestream_that_is_larger_than_its_header_says(
     assert len(refused(loader, path, whole)) > 15
 
 
-def test_runs_that_unfold_to_more_than_the_picture(
+def test_of_runs_that_unfold_to_more_only_the_picture_is_kept(
     tmp_path: Path, loader: IsolatedLoader, whole: Path
 ) -> None:
     header = dicom(noise(8))
@@ -108,12 +104,7 @@ def test_runs_that_unfold_to_more_than_the_picture(
     header.PixelData = encapsulate([frame])
     path = tmp_path / "bomb.dcm"
     header.save_as(path, enforce_file_format=True)
-    try:
-        radiograph = loader.load(path)
-    except UnreadableImage as error:
-        assert len(str(error)) > 15
-    else:
-        assert radiograph.pixels.size == 32 * 48
+    assert loader.load(path).pixels.shape == (32, 48)
     assert loader.load(whole).size == (32, 48)
 
 

@@ -286,6 +286,28 @@ def test_an_edit_that_does_not_fit_is_refused_with_a_sentence_and_the_rest_is_ke
         assert store.check(files=False) == []
 
 
+@pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() == 0, reason="the rights of files do not bind the root user"
+)
+def test_a_read_only_folder_can_be_read_and_every_write_says_why_not(workspace: Workspace) -> None:
+    with Store.open(workspace) as store:
+        store.readers.ensure("mira")
+    paths = [workspace.root, *workspace.root.rglob("*")]
+    try:
+        for path in paths:
+            path.chmod(0o500 if path.is_dir() else 0o400)
+        with Store.open(open_workspace(workspace.root)) as store:
+            assert [reader.name for reader in store.readers.all()] == ["mira"]
+            with pytest.raises(StoreError, match="may not be written; check its permissions"):
+                store.readers.ensure("anna")
+            with pytest.raises(StoreError, match="cannot be written: Permission denied"):
+                store.backup_if_due(workspace.backups)
+            assert store.check(files=False) == []
+    finally:
+        for path in paths:
+            path.chmod(0o700 if path.is_dir() else 0o600)
+
+
 class TestALargeDatabase:
     """Too large to be read at each start: checked beside the page, and marked when damaged."""
 

@@ -203,6 +203,13 @@ def test_the_figure_has_a_row_per_mode_a_column_per_finding_and_every_box_in_its
     assert pixel(drawn, second + 50, below + 20) == pixel(drawn, LEFT - 50, below + 5)
 
 
+def test_a_locked_picture_tells_neither_maps_nor_labels() -> None:
+    labelled = small_maps()
+    plain = small_maps(labels=np.zeros((2, 2), np.uint8), maps={})
+    locked = {"a": film(locked="read it first"), "b": film(locked="read it first")}
+    assert draw_fifteen(labelled, locked).tobytes() == draw_fifteen(plain, locked).tobytes()
+
+
 def test_a_picture_whose_file_is_gone_leaves_no_row_and_none_at_all_is_said() -> None:
     drawn = draw_fifteen(small_maps(), {"b": film()})
     assert drawn.height == HEAD + BLOCK + BETWEEN

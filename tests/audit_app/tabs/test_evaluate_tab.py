@@ -188,11 +188,12 @@ def test_what_was_done_stays_to_be_seen_after_a_cancel_and_after_a_kill(empty: S
     jobs = empty.store.jobs
     job = jobs.submit(JOB_KIND, QUICK, "anna")
     jobs.claim([JOB_KIND], 2**22 + 1, 1.0)  # no process has this number
-    tell(empty, job, finished_stages=["encode pictures", "zero-shot scores"])
+    tell(empty, job, eta_s=60, finished_stages=["encode pictures", "zero-shot scores"])
     status, timer, drawn = watch_evaluation(empty)
     assert "interrupted" in status
     assert not timer.active
     assert "encode pictures, zero-shot scores" in drawn
+    assert "Left of this stage" not in drawn
     jobs.resume(job.job_id)
     jobs.cancel(job.job_id)
     status, timer, drawn = watch_evaluation(empty)
