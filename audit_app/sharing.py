@@ -79,9 +79,7 @@ def check_sharing(settings: Settings, workspace: Workspace, *, accounts: bool) -
         )
 
 
-def open_link(
-    demo: gr.Blocks, services: Services, settings: Settings, policy: Policy
-) -> ShareLink:
+def open_link(demo: gr.Blocks, services: Services, settings: Settings, policy: Policy) -> ShareLink:
     """Open the link to a running demo.
 
     The tunnel is opened here and not by ``launch(share=True)``: that one would serve the page

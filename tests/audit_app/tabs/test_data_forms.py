@@ -59,7 +59,7 @@ def test_a_model_comes_from_a_hub_or_from_this_computer_but_not_from_both() -> N
     params = model_params("net", "", "", "", " lab/clip ")
     assert (params["hub"], params["path"]) == ("lab/clip", "")
     for path, architecture, labels in (("/n", "", ""), ("", "timm:resnet18", ""), ("", "", "A")):
-        with pytest.raises(AuditError, match="empty one of them|no checkpoint was given"):
+        with pytest.raises(AuditError, match=r"empty one of them|no checkpoint was given"):
             model_params("net", path, architecture, labels, "lab/clip")
 
 
