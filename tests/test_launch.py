@@ -31,7 +31,23 @@ class Done(NamedTuple):
 
 
 Run = Callable[..., Done]
-COMMANDS = ["ui", "new", "import", "train", "audit", "survey", "evaluate", "export", "check"]
+COMMANDS = [
+    "ui",
+    "new",
+    "import",
+    "train",
+    "audit",
+    "survey",
+    "evaluate",
+    "export",
+    "check",
+    "verify",
+    "compare",
+    "about",
+    "backup",
+    "restore",
+    "pseudonymise",
+]
 
 
 @pytest.fixture

@@ -30,9 +30,6 @@ from audit_app.viewer.state import worklist_value
 from tests.audit_app.test_serving import run_event
 from tests.browser.films import make_workspace
 
-# Gradio's queue sums up its events with an option of pandas that is on its way out.
-pytestmark = pytest.mark.filterwarnings("ignore:The copy keyword is deprecated")
-
 PASSWORD = "correct horse battery"
 ROLES: dict[str, Role] = {"anna": "reader", "berta": "reader", "olga": "auditor", "root": "admin"}
 HISTORY = "Known to Mr Findling since 1961"

@@ -150,7 +150,6 @@ def run_event(client: httpx.Client, session: str, trigger: str, data: list[str])
 
 
 # Of Gradio's own table of how long events take.
-@pytest.mark.filterwarnings("ignore:The copy keyword is deprecated")
 def test_a_damaged_workspace_is_served_until_a_backup_is_restored_and_then_opens(
     damaged: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:

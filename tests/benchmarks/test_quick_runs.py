@@ -19,7 +19,15 @@ def threads_as_before() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("name", "n_figures"), [("saliency", 7), ("main_job", 4), ("evaluator", 5)]
+    ("name", "n_figures"),
+    [
+        ("saliency", 7),
+        ("main_job", 4),
+        ("evaluator", 5),
+        ("audit", 4),
+        ("reading_panel", 11),
+        ("reliability", 10),
+    ],
 )
 def test_a_quick_run_ends_with_its_table(
     capsys: pytest.CaptureFixture[str], name: str, n_figures: int

@@ -204,26 +204,12 @@ def server(tmp_path_factory: pytest.TempPathFactory, film_names: list[str]) -> I
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    """A server that the test may kill."""
-    chromium_path()
-    running = Server(*make_workspace(tmp_path, ["film-00.png", "film-01.png"]))
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[PanelPage]:
-    yield from _new_page(browser, server)
+    yield from new_page(browser, server)
 
 
-@pytest.fixture
-def own_page(browser: Browser, own_server: Server) -> Iterator[PanelPage]:
-    yield from _new_page(browser, own_server)
-
-
-def _new_page(browser: Browser, server: Server) -> Iterator[PanelPage]:
+def new_page(browser: Browser, server: Server) -> Iterator[PanelPage]:
+    """One page in a context of its own; nothing was complained of when it ends."""
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     context.set_default_timeout(WAIT_MS)
     opened = PanelPage(context.new_page(), server)

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Route, expect
 from annotations.records import Region
 from annotations.regions import Box
 from annotations.store import Store
-from tests.browser.conftest import READER, PanelPage, Server, _new_page
+from tests.browser.conftest import READER, PanelPage, Server, new_page
 from tests.browser.shared_panel import SharedPanel, dropdown, lend, open_shared, requests_of
 
 pytestmark = pytest.mark.browser
@@ -438,7 +438,7 @@ def test_an_outdated_edit_is_refused_and_what_was_drawn_can_be_made_again(
 ) -> None:
     name = "film-13.png"
     page.visit(name)
-    for other in _new_page(browser, server):
+    for other in new_page(browser, server):
         other.visit(name)
         other.drag((50, 50), (120, 120))
         other.saved()
@@ -689,7 +689,7 @@ def test_a_network_cut_of_30_s_and_a_clock_set_back_lose_and_confuse_nothing(
     browser: Browser, server: Server
 ) -> None:
     name = "film-35.png"
-    for page in _new_page(browser, server):
+    for page in new_page(browser, server):
         page.page.clock.install()
         page.visit(name)
         page.drag((50, 50), (100, 100))
