@@ -1,19 +1,16 @@
-"""The files of an evaluation that was started from the page, for those who may see them."""
+"""The files of an evaluation that was started from the page."""
 
 from __future__ import annotations
 
-import mimetypes
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from audit_app.evaluator.job import evaluation_folder
 from audit_app.evaluator.result import FIGURE_OF_15, FILES, MAPS_OF_15
+from audit_app.reports.downloads import Download, NoDownload, build_download
 from audit_app.services import Services
-from audit_app.session import AccessRefused, require, visitor_of_route
 
 # The maps of the 15 are given by the tab alone, picture by picture, to whoever may see them.
 DOWNLOADS: Final = tuple(name for name in FILES if name not in (MAPS_OF_15, FIGURE_OF_15))
@@ -22,27 +19,16 @@ PATH: Final = "/audit/evaluations/{job_id:int}/{name}"
 
 def build_evaluation_routes(services: Services) -> list[BaseRoute]:
     """Downloads of evaluations."""
-    return [Route(PATH, _download(services), methods=["GET"])]
 
-
-def _download(services: Services) -> Callable[[Request], Response]:
-    def download(request: Request) -> Response:
-        visitor = visitor_of_route(services, request)
-        if visitor is None:
-            return PlainTextResponse("sign in first", status_code=401)
-        try:
-            require(visitor, "auditor")
-        except AccessRefused as error:
-            return PlainTextResponse(str(error), status_code=403)
-        job_id, name = int(request.path_params["job_id"]), request.path_params["name"]
+    def find(asked: Mapping[str, Any]) -> Download:
+        job_id, name = int(asked["job_id"]), asked["name"]
         if name not in DOWNLOADS:
-            known = ", ".join(DOWNLOADS)
-            return PlainTextResponse(f"an evaluation has the files {known}", status_code=404)
-        path = evaluation_folder(services.workspace, job_id) / name
-        if not path.is_file():
-            return PlainTextResponse(f"evaluation {job_id} has no such file yet", status_code=404)
-        services.store.log.add("download", visitor.name, f"evaluation {job_id}", {"file": name})
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return FileResponse(path, media_type=kind, filename=f"evaluation-{job_id}-{name}")
+            raise NoDownload(f"an evaluation has the files {', '.join(DOWNLOADS)}")
+        return Download(
+            evaluation_folder(services.workspace, job_id) / name,
+            f"evaluation {job_id}",
+            f"evaluation-{job_id}-{name}",
+            f"evaluation {job_id} has no such file yet",
+        )
 
-    return download
+    return [build_download(services, PATH, find)]

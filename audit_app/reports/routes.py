@@ -1,64 +1,38 @@
-"""The files of an audit, for those who may see them."""
+"""The files of an audit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Any, Final
 
-from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
-from annotations.errors import UnknownRecord
 from annotations.records import AuditRun
 from audit_app.audit_job import run_folder
+from audit_app.reports.downloads import MEDIA_TYPES, Download, NoDownload, build_download
 from audit_app.services import Services
-from audit_app.session import AccessRefused, require, visitor_of_route
 
 PATH: Final = "/audit/runs/{run_id}/{name:path}"
-MEDIA_TYPES: Final = {
-    ".csv": "text/csv; charset=utf-8",
-    ".json": "application/json",
-    ".html": "text/html; charset=utf-8",
-    ".pdf": "application/pdf",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-}
 
 
 def build_report_routes(services: Services) -> list[BaseRoute]:
     """Downloads of finished audits."""
-    return [Route(PATH, _download(services), methods=["GET"])]
 
-
-def _download(services: Services) -> Callable[[Request], Response]:
-    def download(request: Request) -> Response:
-        visitor = visitor_of_route(services, request)
-        if visitor is None:
-            return PlainTextResponse("sign in first", status_code=401)
-        try:
-            require(visitor, "auditor")
-            run = services.store.audits.get(request.path_params["run_id"])
-        except AccessRefused as error:
-            return PlainTextResponse(str(error), status_code=403)
-        except UnknownRecord as error:
-            return PlainTextResponse(str(error), status_code=404)
-        name = request.path_params["name"]
+    def find(asked: Mapping[str, Any]) -> Download:
+        run, name = services.store.audits.get(asked["run_id"]), asked["name"]
         files = files_of(run)
         if name not in files:
-            known = ", ".join(files) or "none yet"
-            return PlainTextResponse(f"this audit has the files: {known}", status_code=404)
+            raise NoDownload(f"this audit has the files: {', '.join(files) or 'none yet'}")
         path = run_folder(services.workspace, run.run_id) / name
-        if not path.is_file():
-            return PlainTextResponse(
-                "the files of this audit lie where its command line wrote them", status_code=404
-            )
-        services.store.log.add("download", visitor.name, run.run_id, {"file": name})
-        shown = f"{run.run_id[:8]}-{path.name}"
-        return FileResponse(path, media_type=MEDIA_TYPES[path.suffix], filename=shown)
+        return Download(
+            path,
+            run.run_id,
+            f"{run.run_id[:8]}-{path.name}",
+            "the files of this audit lie where its command line wrote them",
+        )
 
-    return download
+    return [build_download(services, PATH, find)]
 
 
 def files_of(run: AuditRun) -> list[str]:

@@ -24,11 +24,7 @@ from model_store.saliency import find_method
 
 TABLE_FILE: Final = "survey.csv"
 FIGURE_FILE: Final = "survey.svg"
-FILES: Final = {
-    TABLE_FILE: "text/csv; charset=utf-8",
-    PLAN_FILE: "application/json",
-    FIGURE_FILE: "image/svg+xml",
-}
+FILES: Final = (TABLE_FILE, PLAN_FILE, FIGURE_FILE)
 CHOSEN: Final = "chosen on this data; never a default"
 PACKAGES: Final = ("numpy", "scikit-image")
 COLUMNS: Final = (
