@@ -237,7 +237,7 @@ class TestTexts:
     @pytest.mark.parametrize("text", SQL)
     def test_sql_in_a_search_box_is_text(self, ward: Ward, text: str) -> None:
         visitor = Visitor("anna", "reader")
-        shown = worklist_value(ward.services, visitor, parse_filters(None, None, None, text))
+        shown = worklist_value(ward.services, visitor, parse_filters(visitor, {"search": text}))
         assert shown["rows"] == []
         assert ward.store.images.count() == 1
         result = run_event(ward.clients["root"], ward.running, "show_rows", ["", "", "", "", text])

@@ -22,6 +22,7 @@ def app(tmp_path: Path) -> Iterator[App]:
     chromium_path()
     workspace = create_workspace(tmp_path / "workspace", name="ward")
     with Store.open(workspace) as store:
+        add_model(workspace, store, "demo-cnn")
         add_model(workspace, store, "demo-vit")
     running = App(workspace, {})
     running.start()
@@ -31,15 +32,20 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 @pytest.mark.browser
 def test_prompts_are_saved_as_versions_and_unsaved_ones_outlive_a_look_at_another_tab(
-    browser: Browser, app: App
+    browser: Browser, app: App, repo_root: Path
 ) -> None:
+    demo = repo_root / "model_store" / "demo" / "weights" / "demo-cnn"
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     panel = PanelPage(context.new_page(), app)
     page = panel.page
     page.goto(app.url)
     page.get_by_role("tab", name="Data & models").click()
-    expect(page.locator("#model-list li")).to_contain_text("demo-vit", timeout=LONG_MS)
+    expect(page.locator("#model-list")).to_contain_text("demo-vit", timeout=LONG_MS)
     page.locator("#prompts button").first.click()
+    expect(page.locator("#prompt-status")).to_contain_text("Version 1, in use")
+    page.locator("#prompt-model input").click()
+    page.get_by_role("option", name="demo-vit").click()
+    expect(page.locator("#prompt-model input")).to_have_value("demo-vit")
     expect(page.locator("#prompt-status")).to_contain_text("Version 1, in use")
 
     page.locator("#prompt-table [role=gridcell]").nth(1).dblclick()
@@ -58,9 +64,9 @@ def test_prompts_are_saved_as_versions_and_unsaved_ones_outlive_a_look_at_anothe
     page.locator("#prompt-template textarea, #prompt-template input").fill("film of {finding}")
     page.get_by_role("tab", name="Read").click()
     with Store.open(app.workspace) as store:
-        add_model(app.workspace, store, "demo-cnn")  # comes first in the list
+        add_model(app.workspace, store, "third", path=demo)
     page.get_by_role("tab", name="Data & models").click()
-    expect(page.locator("#model-list li").first).to_contain_text("demo-cnn", timeout=LONG_MS)
+    expect(page.locator("#model-list")).to_contain_text("third", timeout=LONG_MS)
     expect(page.locator("#prompt-model input")).to_have_value("demo-vit")
     template = page.locator("#prompt-template textarea, #prompt-template input")
     expect(template).to_have_value("film of {finding}")

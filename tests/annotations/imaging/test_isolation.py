@@ -288,7 +288,7 @@ def test_a_file_that_needs_too_much_memory_is_refused_and_the_next_one_read(
 ) -> None:
     path = tmp_path / "huge.png"
     Image.fromarray(np.full((7900, 7900), 300, np.uint16)).save(path, compress_level=1)
-    with IsolatedLoader(memory_limit_bytes=640 * 1024**2) as loader:
+    with IsolatedLoader(memory_limit_bytes=400 * 1024**2) as loader:
         assert loader.load(small).size == (32, 48)
         with pytest.raises(UnreadableImage, match="memory"):
             loader.load(path)

@@ -15,7 +15,7 @@ from model_store.errors import UnsuitableLayer
 from model_store.saliency.layers import find_layer
 from model_store.saliency.listing import list_layers
 from model_store.saliency.methods import LayerChoice
-from model_store.scoring import Scorer
+from model_store.scoring import Embedder
 from tests.network_state import make_unusual, same, snapshot
 from tests.saliency_towers import (
     GRID,
@@ -115,7 +115,7 @@ class Aside(nn.Module):
 
 
 def test_a_layer_that_takes_no_part_is_refused() -> None:
-    network = Scorer(Aside())
+    network = Embedder(Aside())
     assert find_layer(network, "visual.used", INPUT_SIZE).grid == GRID
     with pytest.raises(UnsuitableLayer, match=r"visual\.watched gives no map: no score depends"):
         find_layer(network, "visual.watched", INPUT_SIZE)
@@ -124,7 +124,7 @@ def test_a_layer_that_takes_no_part_is_refused() -> None:
 
 
 def test_a_tower_of_no_known_kind_needs_a_layer_in_its_entry() -> None:
-    network = Scorer(Aside())
+    network = Embedder(Aside())
     with pytest.raises(UnsuitableLayer, match="no default layer is known for an image tower of ty"):
         find_layer(network, "auto", INPUT_SIZE)
     with pytest.raises(UnsuitableLayer, match="name one in the model's entry, key 'layer'"):
@@ -148,7 +148,7 @@ def test_a_feature_map_with_its_channels_last_is_not_taken_for_a_wide_one() -> N
             return self.turned(self.first(x)).mean((1, 2))
 
     with pytest.raises(UnsuitableLayer, match=r"output of shape \(1, 6, 8, 32\) for a picture of"):
-        find_layer(Scorer(Tower()), "visual.turned", INPUT_SIZE)
+        find_layer(Embedder(Tower()), "visual.turned", INPUT_SIZE)
 
 
 def test_finding_a_layer_gives_the_network_back_as_it_was() -> None:
@@ -221,7 +221,7 @@ def test_the_layer_that_the_entry_names_is_the_default_and_is_listed_where_it_ru
 def test_torchvisions_networks_are_read_at_the_end_of_each_stage(
     name: str, paths: list[str], grids: list[tuple[int, int]]
 ) -> None:
-    network = Scorer(torchvision_tower(name))
+    network = Embedder(torchvision_tower(name))
     listed = list_layers(network, "auto", (96, 128))
     ends = [path if path.startswith("layer") else f"features{path}" for path in paths]
     assert [layer.path for layer in listed] == [f"visual.{end}" for end in ends]
