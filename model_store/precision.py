@@ -86,15 +86,15 @@ def measure_precision(model: LoadedModel, machine: str) -> PrecisionCheck:
     x = torch.randn(BATCH, 3, *model.input_size, generator=generator).to(model.device)
     plain, plain_s = _timed(tower, x, "fp32")
     fast, fast_s = _timed(tower, x, "bf16")
-    speedup = plain_s / fast_s
-    cosine = float(nn.functional.cosine_similarity(plain, fast, dim=-1).min())
+    speedup = round(plain_s / fast_s, 3)
+    cosine = round(float(nn.functional.cosine_similarity(plain, fast, dim=-1).min()), 6)
     pays = speedup >= LEAST_SPEEDUP and cosine >= LEAST_COSINE
     return PrecisionCheck(
         chosen="bf16" if pays else "fp32",
         reason=f"bf16 was {speedup:.2f} x as fast with cosine {cosine:.5f}; it is taken from "
         f"{LEAST_SPEEDUP} x and {LEAST_COSINE}",
-        speedup=round(speedup, 3),
-        cosine=round(cosine, 6),
+        speedup=speedup,
+        cosine=cosine,
         machine=machine,
         checked_at=current_time(),
     )

@@ -21,6 +21,7 @@ import { colourWords, displayTable } from './windowing.js';
 const FIRST_OPACITY = 0.5;
 const LOOK_AGAIN_MS = 350;
 const PATIENCE_MS = 8000; // after it an answer is taken for lost
+const RESEND_MS = 3000; // after it a choice is
 const FILE_EDGE = 1100;
 const VIEWS = { modes: ModesView, grid: GridView, layers: LayersView, pair: PairView, words: WordsView };
 
@@ -109,12 +110,20 @@ export class ComparePanel {
     this.timer = setTimeout(again, LOOK_AGAIN_MS);
   }
 
+  // What was chosen before and is not answered yet goes along: of a burst of events any may get lost.
   choose(data) {
     this.serial += 1;
-    this.pending = { serial: this.serial, since: performance.now() };
+    this.pending = { serial: this.serial, since: performance.now(), data: { ...this.pending?.data, ...data } };
     this.host.classList.add('sa-is-asking');
-    this.trigger('choose', { ...data, serial: this.serial });
+    this.ask(this.serial);
     setTimeout(() => this.host.classList.remove('sa-is-asking'), PATIENCE_MS);
+  }
+
+  // Until it is answered or something newer is asked; asking twice chooses the same.
+  ask(serial) {
+    if (this.pending?.serial !== serial || !this.host.isConnected) return;
+    this.trigger('choose', { ...this.pending.data, serial });
+    setTimeout(() => this.ask(serial), RESEND_MS);
   }
 
   showTabs({ options, view }) {

@@ -252,12 +252,12 @@ def _three_columns(saliency: Maps, mask: NDArray[np.bool_]) -> list[float]:
     return [pointed, energy_in_region(saliency, mask), found]
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only-report", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     size = QUICK if given.quick else FULL
     if given.only_report:
         only_report(size)
@@ -270,4 +270,4 @@ def main() -> int:
 if __name__ == "__main__":
     # One core is what the figures are for.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -39,7 +39,7 @@ from tests.browser.conftest import ENDED_CONNECTION
 from tests.browser.product import App
 from tests.chromium import chromium_path
 
-LONG_MS = 300_000  # a shared machine may be busy; alone the first maps take some ten seconds
+LONG_MS = 120_000  # a shared machine may be busy; alone the first maps take some ten seconds
 PANEL = "document.querySelector('.sa-compare').comparePanel"
 # What a test may have changed in the panel.
 RESET = (
@@ -600,6 +600,16 @@ def test_the_last_of_several_quick_choices_is_the_one_that_stays(tab: CompareTab
     assert tab.eval("p.viewName") == "grid"
     pressed = tab.page.locator(".sa-compare .sa-toolbar .sa-segmented [aria-pressed=true]")
     expect(pressed).to_have_text("All findings")
+
+
+def test_a_choice_that_got_lost_is_asked_again(tab: CompareTab) -> None:
+    tab.open()
+    tab.eval("p.ownTrigger = p.trigger")
+    tab.eval("p.trigger = (name, data) => { if (name !== 'choose') p.ownTrigger(name, data); }")
+    tab.page.get_by_role("button", name="All findings", exact=True).click()
+    tab.page.wait_for_timeout(300)
+    tab.eval("p.trigger = p.ownTrigger")
+    tab.ready("grid")
 
 
 def test_zoom_window_and_hiding_are_shared_by_all_panes_of_a_pair(tab: CompareTab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -26,12 +27,24 @@ from model_store.training import Ticker, TrainingSettings
 from tests.model_store.long_training import SETTINGS, noise
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """The bits of a sum depend on how many threads share it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def start(entry: ModelEntry, head: Path, repo_root: Path) -> subprocess.Popen[str]:
     head.parent.mkdir(exist_ok=True)
     described = head.parent / "entry.json"
     described.write_text(json.dumps(entry.to_dict()))
     command = [sys.executable, "-m", "tests.model_store.long_training", described, head]
-    return subprocess.Popen(command, cwd=repo_root, stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=repo_root, env=environment, stdout=subprocess.PIPE, text=True
+    )
 
 
 def kill_in(process: subprocess.Popen[str], step: str) -> None:
@@ -45,6 +58,7 @@ def kill_in(process: subprocess.Popen[str], step: str) -> None:
     process.stdout.close()
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_a_killed_fine_tune_goes_on_to_the_same_bits(
     cnn_entry: ModelEntry, tmp_path: Path, repo_root: Path
 ) -> None:
