@@ -119,6 +119,7 @@ def test_a_protocol_saved_in_the_settings_holds_in_the_reading_panel(
 ) -> None:
     page = panel.page
     open_tab(page, "Settings")
+    expect(page.locator("#settings-history")).to_contain_text("not changed yet")  # it is filled
     page.get_by_label("Required for each box").check()
     page.locator("#settings-smallest input").fill("30")
     page.get_by_label("Readers see what others committed before").check()
