@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,47 +19,20 @@ from numpy.typing import NDArray
 from model_store.checkpoints import missing_head, read_metadata
 from model_store.entries import MODES, ModelEntry
 from model_store.errors import UnknownMethod
+from model_store.explanation import PICTURES_AT_ONCE, Explanation, Picture, explain_pictures
 from model_store.preprocessing import FrameGeometry
 from model_store.prompt_basis import PromptBasis
 from model_store.saliency import LayerChoice, find_method
 from model_store.training import STUDY_SETTINGS, Progress, TrainingSet, TrainingSettings
-from model_store.versions import library_versions
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from model_store.encoder import ImageEncoder
     from model_store.held import HeldModel
     from model_store.loading import LoadedModel
     from model_store.modes import Mode
-    from model_store.saliency.methods import SaliencyMethod, SaliencyResult
-
-Picture = NDArray[np.uint8]
 
 MODELS_KEPT: Final = 2
 AUTO: Final = "auto"
-PICTURES_AT_ONCE: Final = 32
-# Maps are compared to five digits, whatever embeddings are computed in.
-MAP_PRECISION: Final = "fp32"
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """What a model says about one picture in one mode, and where it looked.
-
-    Attributes:
-        maps: Shape (K, h, w), not negative, on the model's input grid; an empty map is all zero.
-        scores: Shape (K,): what ``provenance["score"]`` says, for instance cosines or logits.
-        findings: K names.
-        geometry: From the picture's pixels to the grid of the maps, and back.
-        provenance: JSON values: hashes, preprocessing, layer, method, prompts, versions.
-    """
-
-    maps: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    findings: tuple[str, ...]
-    geometry: FrameGeometry
-    provenance: dict[str, Any]
 
 
 class ModelRuntime:
@@ -149,7 +122,9 @@ class ModelRuntime:
         _check_mode(mode)
         asked = find_method(method)
         with self._borrowed(model) as held:
-            return _explained(held.loaded, self._mode(held, mode, findings, layer), asked, pictures)
+            return explain_pictures(
+                held.loaded, self._mode(held, mode, findings, layer), asked, pictures
+            )
 
     def explain_head(
         self,
@@ -170,7 +145,7 @@ class ModelRuntime:
         asked = find_method(method)
         with self._borrowed(model) as held:
             built = build_mode(held.loaded, mode, head_path=head)
-            return _explained(held.loaded, built.select(findings), asked, pictures)
+            return explain_pictures(held.loaded, built.select(findings), asked, pictures)
 
     def explain_random(
         self,
@@ -200,7 +175,7 @@ class ModelRuntime:
         asked = find_method(method)
         with self._borrowed(model, seed) as held:
             built = self._mode(held, mode, findings, AUTO)
-            (told,) = _explained(held.loaded, built, asked, (picture,))
+            (told,) = explain_pictures(held.loaded, built, asked, (picture,))
             return told
 
     def frame(self, model: str, picture: Picture) -> tuple[Picture, FrameGeometry]:
@@ -394,63 +369,3 @@ def _check_mode(mode: str) -> None:
     known = tuple(dict.fromkeys(one for modes in MODES.values() for one in modes))
     if mode not in known:
         raise UnknownMethod(f"unknown mode {mode!r}; known: {', '.join(known)}")
-
-
-def _prepared(
-    loaded: LoadedModel, pictures: Sequence[Picture]
-) -> tuple[Tensor, list[FrameGeometry]]:
-    """Inputs (B, 3, h, w), and each picture's way to them."""
-    import torch
-
-    prepared = [loaded.prepare(picture) for picture in pictures]
-    return torch.stack([x for x, _ in prepared]), [geometry for _, geometry in prepared]
-
-
-def _explained(
-    loaded: LoadedModel, mode: Mode, method: SaliencyMethod, pictures: Sequence[Picture]
-) -> list[Explanation]:
-    facts = _provenance(loaded, mode, method.name)
-    told: list[Explanation] = []
-    for start in range(0, len(pictures), PICTURES_AT_ONCE):
-        x, geometries = _prepared(loaded, pictures[start : start + PICTURES_AT_ONCE])
-        told += _explanations(method.maps(mode, x), geometries, mode.findings, facts)
-    return told
-
-
-def _explanations(
-    result: SaliencyResult,
-    geometries: Sequence[FrameGeometry],
-    findings: tuple[str, ...],
-    facts: dict[str, Any],
-) -> list[Explanation]:
-    return [
-        Explanation(maps, scores, findings, geometry, dict(facts))
-        for maps, scores, geometry in zip(result.maps, result.scores, geometries, strict=True)
-    ]
-
-
-def _provenance(loaded: LoadedModel, mode: Mode, method: str) -> dict[str, Any]:
-    """All that is needed to get the same maps again, as JSON values."""
-    head = mode.head
-    return {
-        "model": loaded.entry.name,
-        "source": loaded.entry.source or loaded.entry.location,
-        "mode": mode.mode,
-        "method": method,
-        "method_source": find_method(method).source,
-        "findings": list(mode.findings),
-        "score": mode.score,
-        "weights_sha256": mode.weights_sha256,
-        "base_weights_sha256": mode.base_weights_sha256,
-        "config_sha256": loaded.entry.config_sha256,
-        "preprocessing": loaded.describe_preprocessing(),
-        "layer": mode.target.path,
-        "grid": list(mode.grid),
-        "prompts": {finding: list(texts) for finding, texts in mode.prompts.items()},
-        "negative_prompts": {name: list(texts) for name, texts in mode.negative_prompts.items()},
-        "prompt_version": mode.prompt_version,
-        "head_created": head.created if head else "",
-        "precision": MAP_PRECISION,
-        "device": str(loaded.device),
-        "versions": library_versions(),
-    }

@@ -22,7 +22,7 @@ from audit_app.evaluator.fifteen import (
 from audit_app.evaluator.fifteen_pictures import figure_pictures, lock_unread
 from audit_app.evaluator.figure_fifteen import draw_fifteen, encode_figure
 from audit_app.evaluator.stages import Stage, disk_errors, replacing
-from model_store.runtime import Explanation
+from model_store.explanation import Explanation
 
 
 def explain_fifteen(answering: Answering) -> Stage:

@@ -23,8 +23,8 @@ from audit_app.region_scores import crop_to_picture
 from model_store.errors import ModelError
 
 if TYPE_CHECKING:
+    from model_store.explanation import Explanation
     from model_store.preprocessing import FrameGeometry
-    from model_store.runtime import Explanation
 
 Frames = Sequence[NDArray[np.uint8]]
 Explain = Callable[[str, Frames], "list[Explanation]"]

@@ -42,8 +42,9 @@ from model_store.prompts import STUDY_PROMPTS, PromptSet
 from model_store.training import find_preset
 
 if TYPE_CHECKING:
+    from model_store.explanation import Explanation
     from model_store.loading import LoadedModel
-    from model_store.runtime import Explanation, ModelRuntime
+    from model_store.runtime import ModelRuntime
 
 Embeddings = NDArray[np.float32]
 

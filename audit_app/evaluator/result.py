@@ -160,12 +160,12 @@ class EvaluationResult:
         )
 
     def embeddings(self) -> dict[str, NDArray[np.float32]]:
-        """Mode to (N, D), rows as ``test_image_ids``; zero-shot and linear probe share theirs."""
+        """Mode to (N, D), rows as ``embedded_ids``; zero-shot and linear probe share theirs."""
         with np.load(self.folder / EMBEDDINGS, allow_pickle=False) as stored:
             return {mode: stored[self.table["embeddings"][mode]] for mode in self.modes}
 
-    def test_image_ids(self) -> tuple[str, ...]:
-        """The rows of the embeddings."""
+    def embedded_ids(self) -> tuple[str, ...]:
+        """The images of the embeddings' rows."""
         with np.load(self.folder / EMBEDDINGS, allow_pickle=False) as stored:
             return tuple(str(name) for name in stored["image_ids"])
 

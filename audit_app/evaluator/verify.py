@@ -195,7 +195,7 @@ def check_scores(folder: EvaluatedFolder, findings: Findings, sample: int) -> No
     runtime = make_runtime(folder.workspace, folder.store)
     model = EvaluatedModel(folder.workspace, folder.store, runtime, name)
     precision = str(result.provenance["made_by"]["encode"]["precision"])
-    ids = result.test_image_ids()
+    ids = result.embedded_ids()
     chosen = evenly(len(ids), sample)
     images = folder.images([ids[place] for place in chosen])
     frames, problems = read_frames(images, model.encoder(), lambda *_: False)

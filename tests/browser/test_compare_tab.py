@@ -609,7 +609,9 @@ def test_a_choice_that_got_lost_is_asked_again(tab: CompareTab) -> None:
     tab.page.get_by_role("button", name="All findings", exact=True).click()
     tab.page.wait_for_timeout(300)
     tab.eval("p.trigger = p.ownTrigger")
+    assert tab.eval("p.viewName") == "modes"
     tab.ready("grid")
+    assert tab.eval("p.pending") is None
 
 
 def test_zoom_window_and_hiding_are_shared_by_all_panes_of_a_pair(tab: CompareTab) -> None:

@@ -89,7 +89,9 @@ def test_an_unknown_account_or_role_exits_1_and_logs_nothing(
 
 
 def test_a_time_for_the_link_that_is_none_exits_1_before_anything_is_served(mira: Path) -> None:
-    run("ui", mira, "--share", "--for", "soon", status=1)
+    said = run("ui", mira, "--share", "--for", "soon", status=1)
+    assert "soon" in said
+    assert "Open http" not in said
 
 
 def test_about_names_versions() -> None:

@@ -42,8 +42,8 @@ from audit_app.evaluator.figure_fifteen import (
 from audit_app.evaluator.heat_tile import OUTSIDE, Fit, lay_heat, shrink
 from audit_app.evaluator.plan import EvaluationPlan, plan_evaluation
 from model_store.errors import UnsuitableLayer
+from model_store.explanation import Explanation
 from model_store.preprocessing import FrameGeometry
-from model_store.runtime import Explanation
 from tests.audit_app.evaluator.labelled_set import MODEL
 
 BLOCK = 3 * (TILE + GAP) - GAP

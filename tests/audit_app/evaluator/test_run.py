@@ -157,7 +157,7 @@ def test_distances_are_those_of_the_embeddings_in_the_file(evaluated) -> None:
     embeddings = result.embeddings()
     assert embeddings["zs"] is not embeddings["ft"]
     table = result.predictions("study", "ft").of("test")
-    assert table.image_ids == result.test_image_ids()
+    assert table.image_ids == result.embedded_ids()
     first = table.labels.argmax(axis=1)
     groups = [embeddings["ft"][first == k].astype(np.float64) for k in sorted(set(first))]
     centres = [group.mean(axis=0) for group in groups]
@@ -377,7 +377,7 @@ def test_the_map_is_that_of_the_kept_embeddings_and_another_one_is_noticed(
 ) -> None:
     result = evaluated.result
     layout = read_layout(result.folder / LAYOUT)
-    assert layout.image_ids == result.test_image_ids()
+    assert layout.image_ids == result.embedded_ids()
     towers = {result.table["embeddings"][m]: values for m, values in result.embeddings().items()}
     assert list(layout.places["PCA"]) == list(towers) == ["frozen", "ft"]
     assert layout_problems(layout, towers) == []
