@@ -254,6 +254,12 @@ def build_look() -> Look:
         neutral_hue="slate",
         font=["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"],
         font_mono=["ui-monospace", "Menlo", "Consolas", "monospace"],
+    ).set(
+        # One step darker than Gradio's own: white words on it have a contrast of 5.9 to 1.
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
     )
     return Look(theme=theme, css=STYLE.read_text(encoding="utf-8"))
 

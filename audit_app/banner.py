@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any, Final
 
 import gradio as gr
@@ -21,17 +22,10 @@ SHARED: Final = (
     "This page is open to the internet through a share link. Whoever runs the share server can "
     "see everything that passes. Pseudonymised pictures only."
 )
-# Double braces: Gradio escapes what stands in them. Names are text of users.
-TEMPLATE: Final = """
-{{#each value.warnings}}<p class="warning-line" role="alert"><strong>Warning.</strong>
-{{this}}</p>{{/each}}
-{{#if value.shared}}<div class="share-banner" role="status"><strong>{{value.shared}}</strong>
-<span>Closes at {{value.closes_at}}. Connected: {{value.connected}}.</span></div>{{/if}}
-<div class="who-line"><span><strong>{{value.workspace}}</strong> | {{value.visitor}} |
-{{value.remarks}}</span>{{#if value.may_sign_out}}<span class="sign-out">
-<a href="/logout?all_session=false">Sign out</a>
-<a href="/logout">Sign out everywhere</a></span>{{/if}}</div>
-"""
+SIGN_OUT: Final = (
+    '<span class="sign-out"><a href="/logout?all_session=false">Sign out</a> '
+    '<a href="/logout">Sign out everywhere</a></span>'
+)
 
 
 def build_banner(services: Services, demo: gr.Blocks) -> Dependency:
@@ -40,11 +34,11 @@ def build_banner(services: Services, demo: gr.Blocks) -> Dependency:
     Returns:
         The event of the load, for what must come after it.
     """
-    banner = gr.HTML(value={}, html_template=TEMPLATE, elem_id="banner")
+    banner = gr.HTML(elem_id="banner")
 
     @handler(services)
-    def greet(visitor: Visitor) -> dict[str, Any]:
-        return banner_value(services, visitor)
+    def greet(visitor: Visitor) -> str:
+        return banner_html(banner_value(services, visitor))
 
     loaded = demo.load(greet, None, banner, **PRIVATE)
     timer = gr.Timer(SHARED_REFRESH_S if services.settings.share else REFRESH_S)
@@ -66,6 +60,30 @@ def banner_value(services: Services, visitor: Visitor) -> dict[str, Any]:
         "closes_at": f"{link.closes_at.astimezone():%H:%M (%Z), %d %b}" if link else "",
         "connected": describe_connected(services.presence.connected()) if link else "",
     }
+
+
+def banner_html(value: dict[str, Any]) -> str:
+    """The banner; every text of ``banner_value`` is escaped.
+
+    Not by a template of Gradio's: after filling in ``{{value}}`` it runs what then stands in
+    ``${...}``, also where that came with the value.
+    """
+    told = {name: escape(text) for name, text in value.items() if isinstance(text, str)}
+    lines = [
+        f'<p class="warning-line" role="alert"><strong>Warning.</strong> {escape(warning)}</p>'
+        for warning in value["warnings"]
+    ]
+    if told["shared"]:
+        lines.append(
+            f'<div class="share-banner" role="status"><strong>{told["shared"]}</strong> '
+            f"<span>Closes at {told['closes_at']}. Connected: {told['connected']}.</span></div>"
+        )
+    sign_out = SIGN_OUT if value["may_sign_out"] else ""
+    lines.append(
+        f'<div class="who-line"><span><strong>{told["workspace"]}</strong> | {told["visitor"]} | '
+        f"{told['remarks']}</span>{sign_out}</div>"
+    )
+    return "".join(lines)
 
 
 def describe_connected(connected: tuple[Connected, ...]) -> str:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,7 @@ from annotations.workspace import Workspace
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ACTIVE_STATUSES = frozenset({"queued", "running"})
+RESTART_AFTER_S = 20.0
 # Two handlers may submit at the same moment; one of them starts the worker.
 _STARTING = threading.Lock()
 
@@ -58,6 +60,19 @@ def ensure_worker(workspace: Workspace, store: Store) -> None:
         store.jobs.mark_interrupted(is_alive)
         process = start_worker(workspace)
         store.jobs.set_worker(process.pid, psutil.Process(process.pid).create_time())
+
+
+def rouse_worker(workspace: Workspace, store: Store) -> None:
+    """Start a worker again for a job that waits although the one started for it has ended.
+
+    A worker that cannot even begin, as with a full disk, is tried every ``RESTART_AFTER_S``.
+    """
+    worker, seen_at = store.jobs.worker(), store.jobs.worker_seen_at()
+    if worker is not None and seen_at is not None:
+        since = datetime.now(UTC) - datetime.fromisoformat(seen_at)
+        if is_alive(*worker) or since.total_seconds() < RESTART_AFTER_S:
+            return
+    ensure_worker(workspace, store)
 
 
 def start_worker(workspace: Workspace) -> subprocess.Popen[bytes]:

@@ -6,7 +6,15 @@ import math
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final
 
-from audit_app.reports.charts import CHEST, DARK_COLOURS, DARK_GREYS, Axis, Chart, Series
+from audit_app.reports.charts import (
+    CHEST,
+    DARK_COLOURS,
+    DARK_GREYS,
+    Axis,
+    Chart,
+    Series,
+    short_label,
+)
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure  # type: ignore[import-untyped]
@@ -31,7 +39,7 @@ def draw_plotly(chart: Chart) -> Figure:
         rows=1,
         cols=max(1, len(chart.panels)),
         shared_yaxes=True,
-        subplot_titles=[plain(panel.title) for panel in chart.panels] if chart.panels else None,
+        subplot_titles=[plain(short_label(panel.title)) for panel in chart.panels] or None,
         horizontal_spacing=0.04,
     )
     named: set[str] = set()
@@ -62,7 +70,7 @@ def _trace(series: Series, *, is_new: bool) -> Any:
     return Scatter(
         x=list(series.x),
         y=list(series.y),
-        name=plain(series.name),
+        name=plain(short_label(series.name)),
         legendgroup=series.name,
         showlegend=is_new,
         mode="lines+markers" if series.kind == "line" else "markers",
@@ -119,7 +127,7 @@ def _axis(axis: Axis) -> dict[str, Any]:
         shown |= {
             "tickmode": "array",
             "tickvals": [place for place, _ in axis.ticks],
-            "ticktext": [plain(name) for _, name in axis.ticks],
+            "ticktext": [plain(short_label(name)) for _, name in axis.ticks],
             "automargin": True,
         }
     return shown

@@ -8,7 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from audit_app.reports.charts import CHEST, PRINT_COLOURS, PRINT_GREYS, Axis, Chart, Series
+from audit_app.reports.charts import (
+    CHEST,
+    PRINT_COLOURS,
+    PRINT_GREYS,
+    Axis,
+    Chart,
+    Series,
+    short_label,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +77,7 @@ def _drawn(chart: Chart) -> Iterator[Figure]:
                 _draw_chest(axes)
             for series in panel.series:
                 _draw_series(axes, series)
-            axes.set_title(_plain(panel.title), fontsize=9)
+            axes.set_title(_plain(short_label(panel.title)), fontsize=9)
         for place, axes in enumerate(fields):
             _dress(axes, chart, is_first=place == 0)
         _add_legend(figure, fields[0])
@@ -83,7 +91,7 @@ def _size(chart: Chart) -> tuple[float, float]:
 def _draw_series(axes: Axes, series: Series) -> None:
     palette = PRINT_GREYS if series.is_reference else PRINT_COLOURS
     colour = palette[series.colour % len(palette)]
-    name = _plain(series.name)
+    name = _plain(short_label(series.name))
     if series.kind == "line":
         axes.plot(series.x, series.y, marker="o", markersize=3, color=colour, label=name)
     elif series.kind == "tick":
@@ -142,7 +150,8 @@ def _dress(axes: Axes, chart: Chart, *, is_first: bool) -> None:
 def _name_places(axes: Axes, axis: Axis) -> None:
     if axis.ticks:
         axes.set_yticks(
-            [place for place, _ in axis.ticks], [_plain(name) for _, name in axis.ticks]
+            [place for place, _ in axis.ticks],
+            [_plain(short_label(name)) for _, name in axis.ticks],
         )
 
 

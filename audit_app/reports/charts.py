@@ -15,6 +15,14 @@ DARK_GREYS: Final = ("#e5e7eb", "#9ca3af", "#94a3b8", "#f9a8d4")
 PRINT_GREYS: Final = ("#222222", "#777777", "#9a9a9a", "#b0407a")
 
 
+LABEL_LENGTH: Final = 44
+
+
+def short_label(text: str) -> str:
+    """The name as a chart has room for it; tables beside it have it whole."""
+    return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 2].rstrip() + " …"
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """Some points of one colour.

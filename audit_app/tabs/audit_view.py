@@ -37,7 +37,7 @@ from audit_app.tabs.audit_rows import (
     show_rows,
     show_worst,
 )
-from audit_app.tabs.jobs import LINKS, file_links
+from audit_app.tabs.jobs import file_links
 
 N_CHARTS: Final = 5
 MOST_OPEN: Final = 30
@@ -100,7 +100,7 @@ class AuditView:
 def build_view() -> AuditView:
     """The components, filled when a run is shown."""
     headline = gr.Markdown(elem_id="audit-headline")
-    links = gr.HTML(value={"links": []}, html_template=LINKS, elem_id="audit-links")
+    links = gr.HTML(elem_id="audit-links")
     with gr.Tabs(elem_id="audit-tabs") as tabs:
         with gr.Tab("Findings", id="findings"):
             with gr.Row():
@@ -117,9 +117,7 @@ def build_view() -> AuditView:
                 for number in range(1, N_CHARTS)
             ]
             with gr.Accordion("The plots as PNG and SVG", open=False):
-                drawings = gr.HTML(
-                    value={"links": []}, html_template=LINKS, elem_id="audit-drawings"
-                )
+                drawings = gr.HTML(elem_id="audit-drawings")
         with gr.Tab("Controls", id="controls"):
             controls = gr.HTML(elem_id="audit-control-tables")
         with gr.Tab("Differences", id="differences"):
@@ -178,7 +176,7 @@ def _nothing() -> list[Any]:
     filters = [gr.Dropdown(choices=[ANY], value=ANY)] * 3
     charts = [None] * N_CHARTS
     return [
-        NO_RUN, {"links": []}, {"links": []}, hidden, "", *charts, "", "", "", empty, *filters,
+        NO_RUN, "", "", hidden, "", *charts, "", "", "", empty, *filters,
         empty, "",
     ]  # fmt: skip
 
@@ -255,7 +253,7 @@ def _grid(shown: Shown, measure: str) -> str:
     return f'<div class="evaluation">{table}<p class="small">{escape(NOTE)}</p></div>'
 
 
-def _links(run_id: str, files: object) -> list[dict[str, list[dict[str, str]]]]:
+def _links(run_id: str, files: object) -> list[str]:
     """Of the report and the tables, then of the drawings."""
     names = [str(name) for name in files] if isinstance(files, list) else []
     reports = [name for name in names if name.startswith("report.")]

@@ -23,6 +23,7 @@ from audit_app.tabs.data_forms import (
     show_settings,
 )
 from audit_app.tabs.export import build_export_links
+from audit_app.tabs.jobs import tend_jobs
 from audit_app.tabs.prompt_editor import build_prompt_editor, text_models
 from audit_app.training import READINGS
 
@@ -208,6 +209,7 @@ def describe_contents(services: Services) -> str:
 
 def watch_jobs(services: Services) -> list[Any]:
     """Updates of job table, choice, report and timer."""
+    tend_jobs(services)
     jobs = services.store.jobs.recent(limit=20, kinds=KINDS)
     is_active = any(job.status in ACTIVE_STATUSES for job in jobs)
     rows = [job_row(job) for job in jobs]

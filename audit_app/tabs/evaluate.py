@@ -26,7 +26,6 @@ from audit_app.tabs.evaluate_form import OWN_SPLIT, EvaluationForm, begin_evalua
 from audit_app.tabs.explorer import Explorer, build_explorer
 from audit_app.tabs.fifteen import FifteenPart, build_fifteen
 from audit_app.tabs.jobs import (
-    LINKS,
     POLL_S,
     PRIVATE,
     file_links,
@@ -153,7 +152,7 @@ def _build_output(services: Services) -> tuple[Any, ...]:
     progress = gr.HTML(elem_id="evaluate-progress")
     evaluation = gr.Dropdown([], label="Evaluation", elem_id="evaluate-run", visible=False)
     headline = gr.Markdown(elem_id="evaluate-headline")
-    links = gr.HTML(value={"links": []}, html_template=LINKS, elem_id="evaluate-links")
+    links = gr.HTML(elem_id="evaluate-links")
     report = gr.HTML(elem_id="evaluate-report")
     with gr.Accordion(
         "The 15 pictures: maps, boxes, reading project", open=False, visible=False,
@@ -282,7 +281,7 @@ def evaluation_choice(services: Services, chosen: str | None) -> gr.Dropdown:
 
 def show_evaluation(services: Services, chosen: str | None) -> list[Any]:
     """Updates of headline, links, report and what can be opened below."""
-    nothing = [{"links": []}, "", *[gr.Accordion(visible=False)] * 2]
+    nothing = ["", "", *[gr.Accordion(visible=False)] * 2]
     if not chosen or not chosen.isdecimal():
         return [NO_EVALUATION, *nothing]
     folder = evaluation_folder(services.workspace, int(chosen))

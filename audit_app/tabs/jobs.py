@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from html import escape
 from typing import Any, Final
 
 import gradio as gr
 
 from annotations.records import Job
 from audit_app.errors import AuditError
-from audit_app.jobs import ACTIVE_STATUSES, describe_job, ensure_worker, is_alive
+from audit_app.jobs import (
+    ACTIVE_STATUSES,
+    describe_job,
+    ensure_worker,
+    has_queued,
+    is_alive,
+    rouse_worker,
+)
 from audit_app.services import Services
 
 PRIVATE: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden"}
 POLL_S: Final = 1.0
 LOOKED_AT: Final = 50
 STOPPED: Final = ("interrupted", "failed", "cancelled")
-LINKS: Final = (
-    '<p class="downloads">{{#each value.links}}'
-    '<a href="{{href}}" download>Download {{name}}</a>{{/each}}</p>'
-)
 
 
 def recent_jobs(services: Services, kind: str) -> list[Job]:
@@ -34,12 +38,18 @@ def newest_job(services: Services, kind: str) -> Job | None:
 
 def watch_job(services: Services, kind: str) -> list[Any]:
     """Updates of the status line and the timer."""
-    # A worker that was killed leaves its job "running"; nobody else would say so.
-    services.store.jobs.mark_interrupted(is_alive)
+    tend_jobs(services)
     job = newest_job(services, kind)
     if job is None:
         return ["", gr.Timer(active=False)]
     return [describe_job(job), gr.Timer(active=is_active(job))]
+
+
+def tend_jobs(services: Services) -> None:
+    """See to it that no job waits for, or seems to run in, a worker that has ended."""
+    services.store.jobs.mark_interrupted(is_alive)
+    if has_queued(services.store):
+        rouse_worker(services.workspace, services.store)
 
 
 def is_active(job: Job | None) -> bool:
@@ -77,14 +87,18 @@ def model_names(services: Services) -> tuple[list[str], str | None]:
     return names, names[0] if names else None
 
 
-def file_links(address: str, names: Iterable[str]) -> dict[str, list[dict[str, str]]]:
-    """What ``LINKS`` shows: each file under this address.
+def file_links(address: str, names: Iterable[str]) -> str:
+    """Links to files, as HTML; "" for none.
 
     Args:
         address: Of the files' folder on this server, such as ``/audit/surveys/3``.
         names: Of the files.
     """
-    return {"links": [{"name": name, "href": f"{address}/{name}"} for name in names]}
+    links = "".join(
+        f'<a href="{escape(f"{address}/{name}")}" download>Download {escape(name)}</a>'
+        for name in names
+    )
+    return links and f'<p class="downloads">{links}</p>'
 
 
 def _moment(job: Job) -> tuple[bool, bool, str]:

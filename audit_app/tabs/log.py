@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Any, Final
 
 import gradio as gr
@@ -17,10 +18,6 @@ from audit_app.session import Visitor
 PRIVATE: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden"}
 SHOWN: Final = 200
 PROGRAM: Final = "command line"
-LINK: Final = (
-    '<p class="downloads">{{#if value.href}}<a href="{{value.href}}" download>'
-    "Download as CSV</a>{{/if}}</p>"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +73,7 @@ def build_log_tab(services: Services, place: gr.Tab) -> LogTickets:
         search = gr.Button("Show", variant="primary", elem_id="log-show", scale=0, min_width=110)
     with gr.Row(elem_classes="choices"):
         count = gr.Markdown(elem_id="log-count", elem_classes="status-line")
-        link = gr.HTML(value={}, html_template=LINK, elem_id="log-link")
+        link = gr.HTML(elem_id="log-link")
         check = gr.Button("Check the chain", elem_id="log-check", scale=0, min_width=200)
     checked = gr.Markdown(elem_id="log-checked", elem_classes="status-line")
     table = gr.Dataframe(
@@ -154,7 +151,7 @@ def show_log(
     names = services.store.trail.image_names({row.image_id for row in rows})
     return [
         describe_count(services.store.trail.count(asked)),
-        {"href": tickets.link(visitor.name, asked) if rows else ""},
+        csv_link(tickets.link(visitor.name, asked)) if rows else "",
         gr.Dataframe(value=[shown_row(row, names) for row in rows], visible=bool(rows)),
     ]
 
@@ -175,3 +172,8 @@ def describe_check(services: Services) -> str:
         last = services.store.log.head()[0]
         return f"The chain of all {last} entries is unbroken."
     return "**The log is not as it was written.** " + " ".join(f"{one}." for one in problems[:5])
+
+
+def csv_link(address: str) -> str:
+    """The link to the file, as HTML."""
+    return f'<p class="downloads"><a href="{escape(address)}" download>Download as CSV</a></p>'

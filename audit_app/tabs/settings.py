@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import gradio as gr
@@ -26,6 +26,9 @@ CERTAINTIES: Final = [
     ("Optional (definite unless changed)", "optional"),
     ("Required for each box", "required"),
 ]
+CHANGED_ELSEWHERE: Final = (
+    "The protocol was changed elsewhere since this page showed it; the form shows it as it is now."
+)
 HISTORY_HEADERS: Final = ["When (UTC)", "Who", "Rule", "Before", "After"]
 WARNINGS: Final = {
     "at once": (
@@ -56,6 +59,7 @@ class SettingsTab:
     new_finding: gr.Textbox
     add: gr.Button
     history: gr.Dataframe
+    known: gr.State
 
     @property
     def rules(self) -> list[gr.components.Component]:
@@ -74,42 +78,67 @@ class SettingsTab:
     @property
     def filled(self) -> list[gr.components.Component]:
         """What ``fill_settings`` gives values for."""
-        return [self.status, *self.rules, self.save, self.new_finding, self.add, self.history]
+        return [
+            self.status,
+            *self.rules,
+            self.save,
+            self.new_finding,
+            self.add,
+            self.history,
+            self.known,
+        ]
 
 
 def build_settings_tab(services: Services, place: gr.Tab) -> SettingsTab:
-    """The tab's components and events inside of ``place``; filled when it is opened."""
+    """The tab's components and events inside of ``place``.
+
+    The form is filled, and can be changed, once the tab was opened. Opening it again leaves what
+    was changed and not saved as it is, unless the protocol was changed elsewhere meanwhile.
+    """
     gr.Markdown("#### Reading protocol")
     status = gr.Markdown(elem_id="settings-status", elem_classes="status-line")
     with gr.Row(equal_height=False):
         with gr.Column():
             with gr.Group():
                 findings = gr.CheckboxGroup(
-                    [], label="Findings that readers may mark", elem_id="settings-findings"
+                    [],
+                    label="Findings that readers may mark",
+                    interactive=False,
+                    elem_id="settings-findings",
                 )
             with gr.Row(elem_classes="choices"):
                 new_finding = gr.Textbox(label="Further finding", elem_id="settings-new-finding")
                 add = gr.Button("Add", scale=0, min_width=80, elem_id="settings-add")
         with gr.Column(), gr.Group():
-            certainty = gr.Radio(CERTAINTIES, label="Certainty", elem_id="settings-certainty")
+            certainty = gr.Radio(
+                CERTAINTIES, label="Certainty", interactive=False, elem_id="settings-certainty"
+            )
             smallest = gr.Number(
                 label="Smallest box (original pixels, each side)",
                 precision=0,
+                interactive=False,
                 elem_id="settings-smallest",
             )
-            heatmap = gr.Radio(HEATMAPS, label="Heatmaps are shown", elem_id="settings-heatmap")
+            heatmap = gr.Radio(
+                HEATMAPS, label="Heatmaps are shown", interactive=False, elem_id="settings-heatmap"
+            )
             earlier = gr.Checkbox(
-                label="Readers see what others committed before", elem_id="settings-earlier"
+                label="Readers see what others committed before",
+                interactive=False,
+                elem_id="settings-earlier",
             )
         with gr.Column(), gr.Group():
             random_order = gr.Checkbox(
-                label="Each reader has an own random order", elem_id="settings-random"
+                label="Each reader has an own random order",
+                interactive=False,
+                elem_id="settings-random",
             )
-            seed = gr.Number(label="Seed", precision=0, elem_id="settings-seed")
+            seed = gr.Number(label="Seed", precision=0, interactive=False, elem_id="settings-seed")
             repeats = gr.Number(
                 label="Cases shown a second time (%)",
                 info="To the same reader, at least half a worklist later, without the first "
                 "reading; file names become case numbers.",
+                interactive=False,
                 elem_id="settings-repeats",
             )
             save = gr.Button("Save the protocol", variant="primary", elem_id="settings-save")
@@ -131,14 +160,16 @@ def build_settings_tab(services: Services, place: gr.Tab) -> SettingsTab:
         new_finding,
         add,
         history,
+        gr.State(None),
     )
     _connect(services, tab)
 
     @handler(services, "auditor")
-    def fill(visitor: Visitor) -> list[Any]:
-        return fill_settings(services, visitor)
+    def fill(known: object, visitor: Visitor) -> list[Any]:
+        updates = open_settings(services, visitor, known)
+        return [gr.skip()] * len(tab.filled) if updates is None else updates
 
-    place.select(fill, None, tab.filled, **PRIVATE)
+    place.select(fill, tab.known, tab.filled, **PRIVATE)
     return tab
 
 
@@ -186,7 +217,28 @@ def fill_settings(services: Services, visitor: Visitor, said: str = "") -> list[
         gr.Textbox(value="", visible=may),
         gr.Button(visible=may),
         gr.Dataframe(value=history_rows(services) or [["not changed yet", "", "", "", ""]]),
+        state_of(services),
     ]
+
+
+def open_settings(services: Services, visitor: Visitor, known: object) -> list[Any] | None:
+    """Updates of the tab when it is opened; None when it shows all as it is.
+
+    Args:
+        services: The workspace.
+        visitor: Who opens it.
+        known: What ``state_of`` was when this page filled the form; None before that.
+    """
+    if known is None:
+        return fill_settings(services, visitor)
+    if known == state_of(services):
+        return None
+    return fill_settings(services, visitor, CHANGED_ELSEWHERE)
+
+
+def state_of(services: Services) -> dict[str, Any]:
+    """What the form shows, to tell later whether somebody else changed it."""
+    return {"protocol": asdict(protocol_of(services)), "findings": services.store.findings()}
 
 
 def warnings_of(protocol: Protocol) -> list[str]:

@@ -23,7 +23,6 @@ from audit_app.survey import survey_folder
 from audit_app.survey_folder import Survey, SurveyCell, SurveyFolder, title_of_method
 from audit_app.survey_plan import SurveyChoices
 from audit_app.tabs.jobs import (
-    LINKS,
     POLL_S,
     PRIVATE,
     file_links,
@@ -97,7 +96,7 @@ def build_survey_tab(services: Services) -> SurveyTab:
     timer = gr.Timer(POLL_S, active=False)
     survey = gr.Dropdown([], label="Survey", elem_id="survey-run")
     headline = gr.Markdown(elem_id="survey-headline")
-    links = gr.HTML(value={"links": []}, html_template=LINKS, elem_id="survey-links")
+    links = gr.HTML(elem_id="survey-links")
     grid = gr.HTML(elem_id="survey-grid")
     table = gr.Dataframe(
         headers=list(HEADERS), interactive=False, elem_id="survey-table", label="Cells",
@@ -224,11 +223,11 @@ def show_survey(services: Services, chosen: str | None) -> list[Any]:
     """Updates of headline, links, grid and table: the finished cells, however it ended."""
     empty = gr.Dataframe(value=[], visible=False)
     if not chosen or not chosen.isdecimal():
-        return [NO_SURVEY, {"links": []}, "", empty]
+        return [NO_SURVEY, "", "", empty]
     folder = survey_folder(services.workspace, int(chosen))
     survey = SurveyFolder(folder).read()
     if survey is None or not survey.cells:
-        return ["No cell is finished yet.", {"links": []}, "", empty]
+        return ["No cell is finished yet.", "", "", empty]
     links = [name for name in FILES if (folder / name).is_file()]
     return [
         "\n\n".join(describe_survey(survey)),

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from audit_app.viewer.component import ScriptPanel, without_stub_file
+from audit_app.viewer.component import ScriptPanel
 
-with without_stub_file():
 
-    class AdjudicationPanel(ScriptPanel):
-        """Three synchronised pictures; its value is ``adjudication.case_value`` or None.
+class AdjudicationPanel(ScriptPanel):
+    """Three synchronised pictures; its value is ``adjudication.case_value`` or None.
 
-        Events (their data by ``gr.EventData``): ``changed`` (case_id: committed or reopened),
-        ``step`` (case_id, step: the next or previous case is asked for).
-        """
+    Events (their data by ``gr.EventData``): ``changed`` (case_id: committed or reopened),
+    ``step`` (case_id, step: the next or previous case is asked for).
+    """
 
-        def __init__(self, **options: Any) -> None:
-            super().__init__(
-                script="adjudicate_panel.js",
-                script_class="AdjudicationPanel",
-                events=("changed", "step"),
-                label="Adjudication",
-                padding=False,
-                **options,
-            )
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            script="adjudicate_panel.js",
+            script_class="AdjudicationPanel",
+            events=("changed", "step"),
+            label="Adjudication",
+            padding=False,
+            **options,
+        )

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
-from gradio import component_meta
 
 # Keeps ${value} out of the template, which would rebuild the canvas at each change. The value is
 # watched at once and shown when the script is there: updates in between are not lost.
@@ -32,73 +29,56 @@ panel.catch((error) => {
 """
 
 
-@contextmanager
-def without_stub_file() -> Iterator[None]:
-    """Keep Gradio from writing a ``.pyi`` file beside the source of each component class.
+class ScriptPanel(gr.HTML):
+    """A block drawn by one of the viewer's scripts; its value is one JSON object or None.
 
-    It would lie in the installed package (or the repository) and be read by type checkers in
-    the place of the source.
+    The value goes to the page in one piece, so that nothing of one case can be shown with
+    another one. What comes back from the page is never believed: handlers take ids from
+    events and read the store.
     """
-    write = component_meta.create_or_modify_pyi
-    component_meta.create_or_modify_pyi = lambda *_: None
-    try:
-        yield
-    finally:
-        component_meta.create_or_modify_pyi = write
 
+    def __init__(
+        self,
+        *,
+        script: str,
+        script_class: str,
+        events: tuple[str, ...] = (),
+        label: str,
+        **options: Any,
+    ) -> None:
+        """A panel of the class ``script_class`` that ``script`` exports.
 
-with without_stub_file():
-
-    class ScriptPanel(gr.HTML):
-        """A block drawn by one of the viewer's scripts; its value is one JSON object or None.
-
-        The value goes to the page in one piece, so that nothing of one case can be shown with
-        another one. What comes back from the page is never believed: handlers take ids from
-        events and read the store.
+        Args:
+            script: File beside this module.
+            script_class: What it exports; made with (host element, trigger).
+            events: Names that it may trigger; each is then a method of this component.
+            label: Accessible name.
+            options: Further options of ``gr.HTML``, such as ``elem_id``.
         """
+        names = ", ".join(f"'{event}'" for event in events)
+        super().__init__(
+            None,
+            label=label,
+            html_template="<div class='sa-host'></div>",
+            js_on_load=_ON_LOAD % {"script": script, "events": names, "name": script_class},
+            apply_default_css=False,
+            **options,
+        )
 
-        def __init__(
-            self,
-            *,
-            script: str,
-            script_class: str,
-            events: tuple[str, ...] = (),
-            label: str,
-            **options: Any,
-        ) -> None:
-            """A panel of the class ``script_class`` that ``script`` exports.
+    def preprocess(self, payload: Any) -> None:  # noqa: ARG002 - Gradio's signature
+        """Nothing: the page's copy of the value is no input."""
+        return
 
-            Args:
-                script: File beside this module.
-                script_class: What it exports; made with (host element, trigger).
-                events: Names that it may trigger; each is then a method of this component.
-                label: Accessible name.
-                options: Further options of ``gr.HTML``, such as ``elem_id``.
-            """
-            names = ", ".join(f"'{event}'" for event in events)
-            super().__init__(
-                None,
-                label=label,
-                html_template="<div class='sa-host'></div>",
-                js_on_load=_ON_LOAD % {"script": script, "events": names, "name": script_class},
-                apply_default_css=False,
-                **options,
-            )
+    def postprocess(self, value: Any) -> Any:
+        """The value as it goes to the page.
 
-        def preprocess(self, payload: Any) -> None:  # noqa: ARG002 - Gradio's signature
-            """Nothing: the page's copy of the value is no input."""
-            return
+        Raises:
+            TypeError: If it is neither a JSON object nor None.
+        """
+        if value is not None and not isinstance(value, dict):
+            raise TypeError(f"a panel shows one dict or None, not {type(value).__name__}")
+        return value
 
-        def postprocess(self, value: Any) -> Any:
-            """The value as it goes to the page.
-
-            Raises:
-                TypeError: If it is neither a JSON object nor None.
-            """
-            if value is not None and not isinstance(value, dict):
-                raise TypeError(f"a panel shows one dict or None, not {type(value).__name__}")
-            return value
-
-        def api_info(self) -> dict[str, Any]:
-            """The type of the value."""
-            return {"type": "object"}
+    def api_info(self) -> dict[str, Any]:
+        """The type of the value."""
+        return {"type": "object"}

@@ -33,7 +33,7 @@ from audit_app.viewer.adjudication_routes import (
 from audit_app.viewer.forms import InvalidRequest, parse_base_version, parse_edit
 from audit_app.viewer.pixels import CachedPicture, cached_picture
 from audit_app.viewer.prompt_route import send_prompt_map
-from audit_app.viewer.state import reading_value
+from audit_app.viewer.state import reading_value, texts_value
 
 MAX_BODY_BYTES: Final = 1024 * 1024  # a region with an outline of many points
 READERS: Final[tuple[Role, ...]] = ("reader",)
@@ -121,17 +121,14 @@ def save_edit(services: Services, visitor: Visitor, image_id: str, body: Any) ->
 
 
 def commit(services: Services, visitor: Visitor, image_id: str, body: Any) -> Response:
-    """Commit the reading as the page shows it."""
+    """Commit the reading as the page shows it; the report may be read from now on."""
     version = parse_base_version(body)
     study.check_commit(services, services.store.readings.get(image_id, visitor.name))
-    return _acknowledge(
-        services.store.readings.commit(
-            image_id,
-            visitor.name,
-            base_version=version,
-            maps_open=study.maps_open(services),
-        )
+    reading = services.store.readings.commit(
+        image_id, visitor.name, base_version=version, maps_open=study.maps_open(services)
     )
+    image = services.store.images.get(parse_case(image_id).image_id)
+    return _acknowledge(reading, texts=texts_value(image))
 
 
 def reopen(services: Services, visitor: Visitor, image_id: str, _body: Any) -> Response:
@@ -211,8 +208,9 @@ def _answer(services: Services, action: Action, request: Request, body: Any) -> 
         return _refuse(422, str(error))
 
 
-def _acknowledge(reading: Reading) -> JSONResponse:
-    return JSONResponse({"ok": True, "reading": reading_value(reading)}, headers=NO_STORE)
+def _acknowledge(reading: Reading, **more: Any) -> JSONResponse:
+    value = {"ok": True, "reading": reading_value(reading), **more}
+    return JSONResponse(value, headers=NO_STORE)
 
 
 def _refuse(status: int, message: str, **more: Any) -> JSONResponse:

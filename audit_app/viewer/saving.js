@@ -162,6 +162,7 @@ export class Saving {
       this.panel.history.clear();
       this.panel.adopt(reading);
     }
+    if (answer?.body?.texts) this.panel.sidebar.setTexts(answer.body.texts); // a commit opens the report
     if (answer?.body?.ok || (reading && isDone(reading))) this.panel.trigger('changed', { case_id: caseId });
     else this.panel.say(`${failure}: ${answer?.body?.message ?? 'the server did not answer; try again'}`, true);
   }

@@ -87,13 +87,14 @@ def case_meta(services: Services, image_id: str) -> dict[str, Any]:
         "pixel_sha256": image.pixel_sha256,
         "spacing": list(image.spacing_mm) if image.spacing_mm else None,
         "findings": finding_values(services),
-        "texts": {
-            "history": image.history,
-            "report": image.report,
-            "facts": describe_picture(image),
-        },
+        "texts": texts_value(image),
         **display,
     }
+
+
+def texts_value(image: ImageRecord) -> dict[str, str | None]:
+    """What stands beside the picture in words; the report is for who has committed a reading."""
+    return {"history": image.history, "report": image.report, "facts": describe_picture(image)}
 
 
 def without_report(meta: dict[str, Any]) -> dict[str, Any]:

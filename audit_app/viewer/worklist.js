@@ -2,7 +2,8 @@
 
 import { el } from './dom.js';
 
-const STATUS_NAMES = { new: 'new', draft: 'draft', committed: 'committed', revised: 'revised' };
+// Short, so that the name has the row; the whole word is the tip and what is read out.
+const STATUS_MARKS = { new: 'new', draft: 'draft', committed: '✓', revised: '✓✓' };
 
 export class Worklist {
   // trigger(event, data) reaches Python: 'choose' and 'turn'.
@@ -46,7 +47,7 @@ export class Worklist {
         el('span', { class: 'sa-row-name', text: name, title: name }),
         el('span', { class: 'sa-row-view', text: view }),
         el('span', { class: 'sa-row-count', text: count ? `${count} ▢` : '', role: count ? 'img' : null, 'aria-label': count ? `${count} boxes` : null }),
-        el('span', { class: 'sa-badge', 'data-status': status, text: STATUS_NAMES[status] })));
+        el('span', { class: 'sa-badge', 'data-status': status, text: STATUS_MARKS[status], title: status, role: 'img', 'aria-label': status })));
   }
 
   choose(id) {

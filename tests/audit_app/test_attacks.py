@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -255,14 +256,14 @@ class TestLogTab:
         assert ("picture viewed", "view") in kinds.choices
         assert {"anna", "command line"} <= {value for _, value in actors.choices}
         assert "entries" in count
-        assert link["href"].startswith("/audit/log/")
+        assert '<a href="/audit/log/' in link
         viewed = [row for row in table.value["data"] if row[3] == "picture viewed"]
         assert [(row[2], row[5]) for row in viewed] == [("berta", ward.image.name)]
 
     def test_nothing_found_is_said_and_offers_no_file(self, ward: Ward) -> None:
         asked = parse_filter("", " nobody ", None, None, "")
         count, link, table = show_log(ward.services, LogTickets(), self.ADMIN, asked)
-        assert (count, link["href"]) == ("Nothing like this stands in the log.", "")
+        assert (count, link) == ("Nothing like this stands in the log.", "")
         assert not table.visible
 
     def test_the_file_holds_what_was_filtered_with_no_formula_and_no_file_name(
@@ -272,7 +273,7 @@ class TestLogTab:
         admin = ward.clients["root"]
         data = ["", "", "", "", "+SUM(A1"]
         shown = run_event(admin, ward.running, "show_rows", data)["output"]["data"]
-        href = shown[1]["value"]["href"] if "value" in shown[1] else shown[1]["href"]
+        (href,) = re.findall(r'href="([^"]+)"', str(shown[1]))
         assert "SUM" not in href
         answer = admin.get(href)
         assert answer.headers["content-type"].startswith("text/csv")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +21,14 @@ from annotations.records import Job
 from annotations.store import Store
 from annotations.workspace import Workspace, create_workspace
 from audit_app.job_kinds import JOB_KINDS, JobContext
-from audit_app.jobs import describe_job, ensure_worker, is_alive, own_start, submit_job
+from audit_app.jobs import (
+    describe_job,
+    ensure_worker,
+    is_alive,
+    own_start,
+    rouse_worker,
+    submit_job,
+)
 from audit_app.worker import Worker
 from model_store.errors import TrainingCancelled
 
@@ -137,6 +146,22 @@ def test_a_killed_worker_leaves_the_job_interrupted_and_it_can_go_on(
     assert done.status == "done", done.message
     assert store.images.count() == 300
     assert store.log.verify() == []
+
+
+def test_a_job_whose_worker_ended_at_its_start_gets_another_one(
+    workspace, store, pictures, monkeypatch
+) -> None:
+    job = store.jobs.submit("import", {"source": str(pictures), "kind": "folder"}, "mira")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    started = psutil.Process(ended.pid).create_time()
+    ended.wait()
+    store.jobs.set_worker(ended.pid, started)
+    rouse_worker(workspace, store)
+    assert store.jobs.worker() == (ended.pid, started)  # not at once: it may fail each time
+    monkeypatch.setattr("audit_app.jobs.RESTART_AFTER_S", 0.0)
+    rouse_worker(workspace, store)
+    done = wait_for(store, job, has_ended)
+    assert done.status == "done", done.message
 
 
 def test_handlers_that_submit_at_the_same_moment_start_one_worker(workspace, store) -> None:

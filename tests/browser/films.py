@@ -84,7 +84,9 @@ def write_dicom(path: Path, pixels: NDArray[np.uint16], *, spacing_mm: float = 0
     return path
 
 
-def add_image(store: Store, path: Path, *, name: str = "", history: str = "") -> ImageRecord:
+def add_image(
+    store: Store, path: Path, *, name: str = "", history: str = "", report: str = ""
+) -> ImageRecord:
     """The stored record of a file, as an import makes it."""
     entry = describe_image(path, load_radiograph(path), source="folder", sha256=file_sha256(path))
     record, _ = store.images.add(
@@ -94,6 +96,7 @@ def add_image(store: Store, path: Path, *, name: str = "", history: str = "") ->
             patient_hash=path.stem,
             study_hash=path.stem,
             history=history,
+            report=report,
         )
     )
     return record
@@ -117,5 +120,6 @@ def make_workspace(folder: Path, names: list[str]) -> tuple[Workspace, dict[str,
             else:
                 write_png16(path, film(600, 500, 60000, index))
             history = "Cough for two weeks. <b>Smoker</b>." if index == 0 else ""
-            records[name] = add_image(store, path, history=history)
+            report = "IMPRESSION: <b>Edema</b>." if index == 0 else ""
+            records[name] = add_image(store, path, history=history, report=report)
     return workspace, records

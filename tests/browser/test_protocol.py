@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -57,10 +57,12 @@ def open_tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
 
 
-def violations(page: Page, place: str) -> list[str]:
-    """What axe-core finds in a part of the page."""
-    found = cast(dict[str, list[dict[str, str]]], Axe().run(page, context=place).response)
-    return [one["id"] for one in found["violations"]]
+def violations(page: Page, place: str) -> list[tuple[str, str]]:
+    """What axe-core finds in a part of the page, as (rule, element)."""
+    found: dict[str, Any] = Axe().run(page, context=place).response
+    return [
+        (rule["id"], node["html"][:200]) for rule in found["violations"] for node in rule["nodes"]
+    ]
 
 
 def test_two_readings_are_adjudicated_side_by_side(panel: PanelPage, app: App) -> None:
@@ -119,8 +121,11 @@ def test_a_protocol_saved_in_the_settings_holds_in_the_reading_panel(
 ) -> None:
     page = panel.page
     open_tab(page, "Settings")
-    expect(page.locator("#settings-history")).to_contain_text("not changed yet")  # it is filled
-    page.get_by_label("Required for each box").check()
+    page.get_by_label("Required for each box").check()  # it waits until the form is filled
+    assert violations(page, "body") == []
+    open_tab(page, "Read")
+    open_tab(page, "Settings")
+    expect(page.get_by_label("Required for each box")).to_be_checked()
     page.locator("#settings-smallest input").fill("30")
     page.get_by_label("Readers see what others committed before").check()
     page.locator("#settings-save").click()

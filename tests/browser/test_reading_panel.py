@@ -334,7 +334,7 @@ def test_a_commit_locks_the_reading_and_correct_opens_it_as_a_new_version(page: 
     page.page.get_by_role("button", name="Commit reading").click()
     expect(page.page.locator(".sa-title + .sa-badge")).to_have_text("committed")
     row = page.page.locator(".sa-rows li", has_text=name)
-    expect(row.locator(".sa-badge")).to_have_text("committed")
+    expect(row.get_by_role("img", name="committed")).to_have_text("✓")
     page.drag((300, 300), (400, 400))
     page.press("Delete")
     assert page.shown() == [[100, 100, 200, 200]]
@@ -560,9 +560,16 @@ def test_a_finding_that_is_html_is_shown_as_text(page: PanelPage) -> None:
     assert page.page.locator(".sa-panel img, .sa-worklist img").count() == 0
 
 
-def test_a_patient_history_is_shown_as_text(page: PanelPage) -> None:
+def test_history_and_report_are_shown_as_text_the_report_from_the_commit_on(
+    page: PanelPage,
+) -> None:
     page.visit("film-00.png")
-    expect(page.page.locator(".sa-texts")).to_contain_text("<b>Smoker</b>")
+    texts = page.page.locator(".sa-texts")
+    expect(texts).to_contain_text("<b>Smoker</b>")
+    expect(texts).to_contain_text("Shown after the commit.")
+    page.drag((100, 100), (200, 200))
+    page.press("Control+Enter")
+    expect(texts).to_contain_text("IMPRESSION: <b>Edema</b>.")
 
 
 def test_the_shortcut_sheet_opens_and_closes_by_key(page: PanelPage) -> None:

@@ -17,10 +17,12 @@ from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.settings import Settings
 from audit_app.tabs.settings import (
+    CHANGED_ELSEWHERE,
     add_finding,
     build_settings_tab,
     fill_settings,
     history_rows,
+    open_settings,
     parse_form,
     save_settings,
 )
@@ -64,11 +66,25 @@ def test_all_findings_ticked_means_those_that_come_later_too(services: Services)
 
 
 def test_an_auditor_reads_the_protocol_and_cannot_touch_it(services: Services) -> None:
-    said, *fields, save, new_finding, add, _ = fill_settings(services, AUDITOR)
+    said, *fields, save, new_finding, add, _, _ = fill_settings(services, AUDITOR)
     assert "an admin changes it" in said
     assert not any(field.interactive for field in fields)
     assert not any(one.visible for one in (save, new_finding, add))
     assert all(field.interactive for field in fill_settings(services, ADMIN)[1:9])
+
+
+def test_a_tab_that_is_opened_again_is_filled_only_when_others_changed_it(
+    services: Services,
+) -> None:
+    *_, known = open_settings(services, ADMIN, None)
+    assert open_settings(services, ADMIN, known) is None
+    save_settings(services, ADMIN, parse_form(services, *FORM))
+    said, findings, certainty, *_, known = open_settings(services, ADMIN, known)
+    assert said.startswith(CHANGED_ELSEWHERE)
+    assert (findings.value, certainty.value) == (["Edema"], "required")
+    add_finding(services, ADMIN, "Hiatal Hernia")
+    _, findings, *_ = open_settings(services, ADMIN, known)
+    assert findings.choices[-1] == ("Hiatal Hernia", "Hiatal Hernia")
 
 
 def test_a_further_finding_is_added_once_and_logged(services: Services) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def test_a_survey_without_model_mode_or_method_is_refused(services: Services) ->
 def test_a_workspace_without_a_survey_says_what_one_is(services: Services) -> None:
     choice, headline, links, grid, table = show_surveys(services, None)
     assert headline == NO_SURVEY
-    assert (links, grid) == ({"links": []}, "")
+    assert (links, grid) == ("", "")
     assert not table.visible
     assert not choice.visible
 
@@ -85,7 +86,7 @@ def test_a_stopped_survey_shows_its_finished_cells_and_files(services: Services)
     job = stopped_job(services, 2)
     headline, links, grid, table = show_survey(services, str(job.job_id))
     assert "2 of 12 cells finished" in headline
-    assert [link["href"] for link in links["links"]] == [
+    assert re.findall(r'href="([^"]+)"', links) == [
         f"/audit/surveys/{job.job_id}/{name}"
         for name in ("survey.csv", "survey.json", "survey.svg")
     ]

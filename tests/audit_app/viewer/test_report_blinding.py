@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from annotations.image_entries import describe_image
 from annotations.imaging import file_sha256, load_radiograph
@@ -16,9 +18,10 @@ from annotations.workspace import create_workspace
 from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.settings import Settings
+from audit_app.viewer.routes import build_routes
 from audit_app.viewer.state import REPORT_LATER, case_value
 
-READER = Visitor("mira", "reader")
+READER = Visitor("local reader", "reader")
 
 
 def new_image(path: Path) -> NewImage:
@@ -39,8 +42,14 @@ def test_the_report_is_shown_after_the_commit_and_the_history_from_the_start(
         assert (before["history"], before["report"]) == ("Cough.", REPORT_LATER)
         assert "Edema" not in str(before)
         edit = Edit("page", 1, image.image_id, 0, "no_finding", no_finding=True)
-        store.readings.apply(edit, "mira")
-        store.readings.commit(image.image_id, "mira", base_version=1)
+        store.readings.apply(edit, "local reader")
+        routes = Starlette(routes=build_routes(services))
+        routes.cookie_id, routes.tokens = "test", {}  # type: ignore[attr-defined]
+        with TestClient(routes) as page:
+            reading = f"/audit/readings/{image.image_id}"
+            assert "Edema" not in page.get(reading).text
+            answer = page.post(f"{reading}/commit", json={"base_version": 1}).json()
+        assert answer["texts"]["report"] == "IMPRESSION: Edema."
         after = case_value(services, READER, image.image_id)["meta"]["texts"]
         assert after["report"] == "IMPRESSION: Edema."
 
