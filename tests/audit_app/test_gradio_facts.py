@@ -1,0 +1,134 @@
+"""What the installed Gradio does that this page is built around; a new version must be tried anew.
+
+Facts about serving, sign-in, sharing and the guard are in ``test_serving.py`` and ``test_guard*``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html import escape
+from typing import Any, Final
+
+import gradio as gr
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from annotations.store import Store
+from annotations.workspace import create_workspace
+from audit_app.app import build_page
+from audit_app.comparison import Look
+from audit_app.services import Services
+from audit_app.settings import Settings
+
+TYPED: Final = "<img src=x onerror=strike()>${strike()}"
+HOST: Final = "<div class='sa-host'></div>"
+
+
+@pytest.fixture(scope="module")
+def blocks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[gr.blocks.Block]]:
+    """Every component of our page."""
+    workspace = create_workspace(tmp_path_factory.mktemp("facts") / "w", name="w")
+    with Store.open(workspace) as store:
+        yield list(build_page(Services(workspace, store, Settings())).demo.blocks.values())
+
+
+def of_type(blocks: list[gr.blocks.Block], kind: type) -> list[Any]:
+    return [block for block in blocks if isinstance(block, kind)]
+
+
+class TestOurPage:
+    def test_no_text_of_a_user_goes_through_a_template(self, blocks: list[gr.blocks.Block]) -> None:
+        pages = of_type(blocks, gr.HTML)
+        assert len(pages) > 10
+        assert {block.html_template for block in pages} == {"${value}", HOST}
+
+    def test_no_cell_is_read_as_html(self, blocks: list[gr.blocks.Block]) -> None:
+        tables = of_type(blocks, gr.Dataframe)
+        assert len(tables) > 5
+        types = {
+            kind
+            for table in tables
+            for kind in ([table.datatype] if isinstance(table.datatype, str) else table.datatype)
+        }
+        assert types <= {"str", "number"}
+
+    def test_pictures_and_files_go_through_our_routes(self, blocks: list[gr.blocks.Block]) -> None:
+        for kind in (gr.Image, gr.Gallery, gr.DownloadButton, gr.File):
+            assert of_type(blocks, kind) == []
+
+    def test_what_the_client_could_forge_holds_no_authority(
+        self, blocks: list[gr.blocks.Block]
+    ) -> None:
+        states = of_type(blocks, gr.State)
+        assert states
+        assert all(isinstance(state.value, bool | Look | None) for state in states)
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[str]:
+    """A page without our guard: what Gradio does by itself."""
+    with gr.Blocks() as demo:
+        kept = gr.State("nothing")
+        given, told = gr.Textbox(elem_id="given"), gr.Textbox(elem_id="told")
+        template = gr.HTML(html_template="<p>{{value}}</p>", elem_id="template")
+        default = gr.HTML(elem_id="default")
+        table = gr.Dataframe(headers=["cell"], datatype="str", elem_id="table")
+        keep = gr.Button("Keep")
+        show = gr.Button("Show")
+        keep.click(lambda text: (text, text), given, [kept, told], api_visibility="private")
+        keep.click(lambda state: state, kept, told, api_visibility="private")
+        show.click(
+            lambda text: (text, f"<p>{escape(text)}</p>", [[text]]),
+            given,
+            [template, default, table],
+            api_visibility="private",
+        )
+    demo.launch(prevent_thread_lock=True, quiet=True, run_history=False)
+    yield demo.local_url
+    demo.close()
+
+
+def call(url: str, number: int, data: list[object], session: str) -> list[Any]:
+    """One event, past the page."""
+    body = {"data": data, "fn_index": number, "session_hash": session}
+    with httpx.Client(base_url=url, timeout=60) as client:
+        assert client.post("gradio_api/queue/join", json=body).status_code == 200
+        path = f"gradio_api/queue/data?session_hash={session}"
+        with client.stream("GET", path) as stream:
+            for line in stream.iter_lines():
+                message = json.loads(line.removeprefix("data: ")) if line else {}
+                if message.get("msg") == "process_completed":
+                    return list(message["output"]["data"])
+    raise AssertionError("the event never completed")
+
+
+class TestGradioItself:
+    def test_state_belongs_to_whoever_names_the_session(self, plain: str) -> None:
+        call(plain, 0, ["of anna", None], "chosen-by-the-client")
+        assert call(plain, 1, [None], "chosen-by-the-client") == ["of anna"]
+        assert call(plain, 1, [None], "another") == ["nothing"]
+
+    def test_a_private_event_runs_for_everybody(self, plain: str) -> None:
+        assert call(plain, 0, ["anybody"], "a-stranger")[-1] == "anybody"
+        info = httpx.get(f"{plain}gradio_api/info").json()
+        assert info["named_endpoints"] == {}
+
+    @pytest.mark.browser
+    def test_a_template_runs_what_came_with_its_value_and_escaped_html_does_not(
+        self, plain: str, browser: Browser
+    ) -> None:
+        context = browser.new_context()
+        context.add_init_script(
+            "window.strike = () => { window.struck = (window.struck ?? 0) + 1 }"
+        )
+        page = context.new_page()
+        page.goto(plain)
+        page.locator("#given textarea").fill(TYPED)
+        page.get_by_role("button", name="Show").click()
+        expect(page.locator("#default p")).to_have_text(TYPED)
+        expect(page.locator("#table")).to_contain_text(TYPED)
+        page.wait_for_function("() => window.struck")  # by the template, whose braces look safe
+        assert page.locator("img[src=x]").count() == 0
+        context.close()
