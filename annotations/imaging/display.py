@@ -49,7 +49,7 @@ def full_range(radiograph: Radiograph) -> Window:
 
 def robust_window(radiograph: Radiograph) -> Window:
     """From the 0.5th to the 99.5th percentile, padding left out."""
-    counts = np.bincount(radiograph.pixels.ravel(), minlength=2**radiograph.bits)
+    counts = radiograph.histogram.copy()
     padding = radiograph.padding
     if padding is not None and 0 < counts[padding] < radiograph.pixels.size:
         counts[padding] = 0

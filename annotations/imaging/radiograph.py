@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -92,6 +93,11 @@ class Radiograph:
     def size(self) -> tuple[int, int]:
         """(H, W)."""
         return (self.pixels.shape[0], self.pixels.shape[1])
+
+    @cached_property
+    def histogram(self) -> NDArray[np.intp]:
+        """How many pixels have each value, shape (2**bits,); counted once."""
+        return np.bincount(self.pixels.ravel(), minlength=2**self.bits)
 
 
 def pixel_sha256(radiograph: Radiograph) -> str:

@@ -78,7 +78,7 @@ def embedding_basis(
 def _in_closed_form(block: LastBlock, x: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         done = lastblock.run(block, x)
-        embedding, gradients = lastblock.score_gradients(block, done, nn.Identity())
+        embedding, gradients = lastblock.many_gradients(block, done, nn.Identity())
         return lastblock.gradcam_maps(block, done, gradients)[0], embedding[0]
 
 

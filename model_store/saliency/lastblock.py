@@ -34,6 +34,7 @@ from model_store.saliency.state import as_found
 from model_store.saliency.towers import token_grid, trunk_of
 
 PICTURES_AT_ONCE: Final = 32
+FEW_SCORES: Final = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +146,7 @@ def run(block: LastBlock, x: Tensor) -> ClassTokenPass:
 
 
 def score_gradients(
-    block: LastBlock, done: ClassTokenPass, score: Callable[[Tensor], Tensor]
+    block: LastBlock, done: ClassTokenPass, score: Callable[[Tensor], Tensor], n_scores: int
 ) -> tuple[Tensor, Tensor]:
     """Scores (B, K), and their gradients with respect to what was read, (B, H, K, d).
 
@@ -153,6 +154,27 @@ def score_gradients(
         block: What follows the attention.
         done: The forward pass.
         score: Embeddings (B, E) to scores (B, K), row by row.
+        n_scores: K.
+    """
+    if n_scores > FEW_SCORES:
+        return many_gradients(block, done, score)
+    attended = done.attended[:, None].repeat(1, n_scores, 1, 1).requires_grad_(True)
+    tokens = done.token[:, None].expand(-1, n_scores, -1)
+    with torch.enable_grad():
+        # One copy of the token for each score: a plain backward pass then gives them all.
+        after = block.block.finish(tokens, attended.flatten(2))
+        scores = score(block.end(after.flatten(0, 1))).view(-1, n_scores, n_scores)
+        own = scores.diagonal(dim1=1, dim2=2)
+    (gradients,) = torch.autograd.grad(own.sum(), attended)
+    return own.detach(), gradients.transpose(1, 2)
+
+
+def many_gradients(
+    block: LastBlock, done: ClassTokenPass, score: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The same from one copy of the token and a backward pass over all scores at once.
+
+    Its bookkeeping costs more than copies of the token, as long as those are few.
     """
     attended = done.attended.detach().requires_grad_(True)
     with torch.enable_grad():
@@ -205,7 +227,7 @@ def _explain(
     def explain(part: Tensor) -> SaliencyResult:
         with as_found(mode.network), torch.no_grad():
             done = run(block, part)
-            scores, gradients = score_gradients(block, done, mode.network.score)
+            scores, gradients = score_gradients(block, done, mode.network.score, len(mode.findings))
             return result_of(coarse(block, done, gradients), scores, part)
 
     return in_slices(explain, x.to(mode.device), PICTURES_AT_ONCE)
