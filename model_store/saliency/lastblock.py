@@ -165,7 +165,7 @@ def score_gradients(
         after = block.block.finish(tokens, attended.flatten(2))
         scores = score(block.end(after.flatten(0, 1))).view(-1, n_scores, n_scores)
         own = scores.diagonal(dim1=1, dim2=2)
-    (gradients,) = torch.autograd.grad(own.sum(), attended)
+        (gradients,) = torch.autograd.grad(own.sum(), attended)
     return own.detach(), gradients.transpose(1, 2)
 
 

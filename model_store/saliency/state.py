@@ -24,8 +24,14 @@ def as_found(network: nn.Module) -> Iterator[None]:
     """
     with _tower_lock(network):
         # Only what differs is touched: on a small network this is a good part of a map's time.
-        awake = [module for module in network.modules() if module.training]
-        parameters = [(each, each.requires_grad, each.grad) for each in network.parameters()]
+        modules = _modules_of(network)
+        awake = [module for module in modules if module.training]
+        parameters = [
+            (each, each.requires_grad, each.grad)
+            for module in modules
+            for each in module._parameters.values()
+            if each is not None
+        ]
         try:
             if awake:
                 network.eval()
@@ -41,6 +47,14 @@ def as_found(network: nn.Module) -> Iterator[None]:
                     parameter.requires_grad_(required)
                 if parameter.grad is not gradient:
                     parameter.grad = gradient
+
+
+def _modules_of(network: nn.Module) -> list[nn.Module]:
+    """The network and all in it; ``modules()`` takes ten times as long over names and doubles."""
+    found = [network]
+    for module in found:  # it grows meanwhile
+        found += [child for child in module._modules.values() if child is not None]
+    return found
 
 
 def _tower_lock(network: nn.Module) -> RLock:
