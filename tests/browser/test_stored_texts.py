@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from annotations.records import ImageRecord, Region
@@ -147,11 +148,31 @@ def test_no_text_of_the_workspace_runs_in_any_tab(page: Page, app: App) -> None:
     panel.press("Escape", "Control+Enter")
     expect(page.locator("#read-panel .sa-texts")).to_contain_text("report")
     assert struck(page) == []
-    for name, place in TABS.items():
-        page.get_by_role("tab", name=name, exact=True).click()
-        shown = page.locator(place).first
-        if place.endswith("input"):
-            expect(shown).to_have_value(re.compile("onerror"))
-        else:
-            expect(shown).to_contain_text("onerror")
+    for name in TABS:
+        open_tab(page, name)
         assert struck(page) == [], name
+
+
+def test_axe_finds_nothing_wrong_in_any_tab(page: Page, app: App) -> None:
+    page.goto(app.url)
+    expect(page.locator("#read-panel .sa-title")).to_contain_text("onerror")
+    found = {}
+    for name in TABS:
+        open_tab(page, name)
+        result: dict[str, Any] = Axe().run(page).response
+        found[name] = [
+            (rule["id"], node["html"][:200])
+            for rule in result["violations"]
+            for node in rule["nodes"]
+        ]
+    assert found == dict.fromkeys(TABS, [])
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Open a tab and wait until it shows a text of the workspace."""
+    page.get_by_role("tab", name=name, exact=True).click()
+    shown = page.locator(TABS[name]).first
+    if TABS[name].endswith("input"):
+        expect(shown).to_have_value(re.compile("onerror"))
+    else:
+        expect(shown).to_contain_text("onerror")
