@@ -12,6 +12,7 @@ from annotations.errors import StoreError, UnknownRecord
 from annotations.findings import NO_FINDING, check_finding
 from annotations.records import ReadingStatus, WorklistPage, WorklistRow
 
+COMMON: Final = 2000  # readings of one status
 NEWEST_COMMITS: Final = 2000  # among these a reader's last ones are looked for
 
 
@@ -91,6 +92,7 @@ class Worklist:
     lines: Lines
     clauses: tuple[str, ...]
     values: dict[str, object]
+    n_matching: int | None  # where it is known without a look at each line
 
     @property
     def table(self) -> str:
@@ -121,6 +123,7 @@ def matching(
     """
     lines = lines_of(connection, reader)
     clauses, values = list[str](), dict[str, object](reader=reader)
+    n_of_status = None
     for name in ("source", "view", "project", "read_by"):
         value = filters.get(name)
         if value:
@@ -128,8 +131,12 @@ def matching(
             values[name] = value
     status = filters.get("status")
     if status:
-        clauses.append(_status_clause(status))
+        if status not in get_args(ReadingStatus):
+            known_ones = ", ".join(get_args(ReadingStatus))
+            raise StoreError(f"unknown status '{status}'; known: {known_ones}")
         values["status"] = status
+        n_of_status = _count_of_status(connection, values)
+        clauses.append(_status_clause(status, is_common=n_of_status > COMMON))
     finding = filters.get("finding")
     if finding:
         name = check_finding(finding, known)
@@ -140,7 +147,19 @@ def matching(
         # Not LIKE: here '%' and '_' of a file name are themselves, and no pattern is too long.
         clauses.append(f"instr({lines.name_key}, :search) > 0")
         values["search"] = search.casefold()
-    return Worklist(lines, tuple(clauses), values)
+    is_told = lines is IMPORTED and len(clauses) == 1
+    return Worklist(lines, tuple(clauses), values, n_of_status if is_told else None)
+
+
+def _count_of_status(connection: sqlite3.Connection, values: dict[str, object]) -> int:
+    """How many images have this status for the reader, from their readings alone."""
+    if values["status"] != "new":
+        return _count(connection, _OF_STATUS, values)
+    return _count(connection, "images", values) - _count(connection, _BEGUN, values)
+
+
+def _count(connection: sqlite3.Connection, what: str, values: dict[str, object]) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {what}", values).fetchone()[0])
 
 
 def worklist_page(
@@ -148,26 +167,25 @@ def worklist_page(
 ) -> WorklistPage:
     """Some lines of the worklist, and how many there are."""
     lines, values = worklist.lines, worklist.values
-    rows = connection.execute(
-        _PAGE_SQL.format(
+    n_images = n_matching = _count(connection, worklist.whole, values)
+    if worklist.clauses:
+        known = worklist.n_matching
+        n_matching = _count(connection, worklist.table, values) if known is None else known
+    rows = []
+    if offset < n_matching:
+        page = _PAGE_SQL.format(
             name=lines.shown_name,
             seq=lines.seq,
             place=lines.place,
             occasion=lines.occasion,
             table=worklist.table,
-        ),
-        {**values, "limit": limit, "offset": offset},
-    ).fetchall()
-
-    def count(what: str) -> int:
-        return int(connection.execute(f"SELECT count(*) FROM {what}", values).fetchone()[0])
-
-    n_images = count(worklist.whole)
+        )
+        rows = connection.execute(page, {**values, "limit": limit, "offset": offset}).fetchall()
     return WorklistPage(
         rows=tuple(_row(row) for row in rows),
-        n_matching=count(worklist.table) if worklist.clauses else n_images,
+        n_matching=n_matching,
         n_images=n_images,
-        n_read=count(_READ if lines is IMPORTED else _READ_TWICE),
+        n_read=_count(connection, _READ if lines is IMPORTED else _READ_TWICE, values),
     )
 
 
@@ -191,6 +209,8 @@ def neighbour_of(
     connection: sqlite3.Connection, worklist: Worklist, place: int, step: int
 ) -> str | None:
     """The matching case ``step`` lines after (before, if negative) this place, or None."""
+    if worklist.n_matching == 0:
+        return None
     own = worklist.lines.place
     side, order = (">", "ASC") if step > 0 else ("<", "DESC")
     row = connection.execute(
@@ -243,6 +263,8 @@ _READ_TWICE: Final = (
     "readings WHERE reader = :reader AND status IN ('committed', 'revised') AND occasion > 0"
 )
 _READ: Final = f"{_READ_TWICE} AND occasion = 1"
+_BEGUN: Final = "readings WHERE reader = :reader AND occasion = 1"
+_OF_STATUS: Final = f"{_BEGUN} AND status = :status"
 # The page is cut out first, from an index alone; the joins run for its lines only.
 _PAGE_SQL: Final = """
     SELECT images.image_id, {name} AS name, images.source, images.view, page.occasion,
@@ -274,13 +296,13 @@ _FINDING_CLAUSE: Final = (
 _NO_FINDING_CLAUSE: Final = f"{_READ_AS} readings WHERE reader = :reader AND no_finding = 1)"
 
 
-def _status_clause(status: str) -> str:
-    known = get_args(ReadingStatus)
-    if status not in known:
-        raise StoreError(f"unknown status '{status}'; known: {', '.join(known)}")
+def _status_clause(status: str, *, is_common: bool) -> str:
+    own = (
+        "EXISTS (SELECT 1 FROM readings WHERE readings.image_id = images.image_id "
+        "AND readings.reader = :reader AND readings.occasion = {occasion}"
+    )
     if status == "new":
-        return (
-            "NOT EXISTS (SELECT 1 FROM readings WHERE readings.image_id = images.image_id "
-            "AND readings.reader = :reader AND readings.occasion = {occasion})"
-        )
+        return f"NOT {own})"
+    if is_common:  # then a page is full after a few lines; else the list of them is short
+        return f"{own} AND readings.status = :status)"
     return f"{_READ_AS} readings WHERE reader = :reader AND status = :status)"

@@ -133,6 +133,22 @@ def test_the_worklist_filters_by_status_source_finding_and_name(
     assert found(store, source="nih", status="committed", finding="Edema", search="2") == [six[1]]
 
 
+@pytest.mark.parametrize("common", [0, 1_000_000])
+def test_a_status_that_many_have_is_filtered_as_one_that_few_have(
+    store: Store, six: list[str], common: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.readings.apply(Edit("page", 1, six[2], 0, "no_finding", no_finding=True), "alice")
+    monkeypatch.setattr("annotations.store.worklist.COMMON", common)
+    expected = {"new": [0, 4], "draft": [2], "committed": [1, 3, 5], "revised": []}
+    for status, places in expected.items():
+        page = store.images.worklist("alice", limit=1, offset=1, status=status)
+        assert [row.image_id for row in page.rows] == [six[place] for place in places[1:2]]
+        assert (page.n_matching, page.n_images, page.n_read) == (len(places), 6, 3)
+        assert found(store, status=status) == [six[place] for place in places]
+        first = store.images.first("alice", status=status)
+        assert first == (six[places[0]] if places else None)
+
+
 def test_the_worklist_filters_by_view_and_by_who_committed(
     store: Store, six: list[str], new_image: MakeImage
 ) -> None:
