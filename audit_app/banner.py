@@ -80,7 +80,7 @@ def banner_html(value: dict[str, Any]) -> str:
         )
     sign_out = SIGN_OUT if value["may_sign_out"] else ""
     lines.append(
-        f'<div class="who-line"><span><strong>{told["workspace"]}</strong> | {told["visitor"]} | '
+        f'<div class="who-line"><span><h1>{told["workspace"]}</h1> | {told["visitor"]} | '
         f"{told['remarks']}</span>{sign_out}</div>"
     )
     return "".join(lines)

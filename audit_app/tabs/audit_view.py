@@ -110,10 +110,10 @@ def build_view() -> AuditView:
                     label="Measure", elem_id="audit-measure",
                 )  # fmt: skip
             grid = gr.HTML(elem_id="audit-grid-table", js_on_load=ON_LOAD)
-            first = gr.Plot(show_label=False, elem_id="audit-chart-0")
+            first = gr.Plot(show_label=False, visible=False, elem_id="audit-chart-0")
         with gr.Tab("Plots", id="plots"):
             others = [
-                gr.Plot(show_label=False, elem_id=f"audit-chart-{number}")
+                gr.Plot(show_label=False, visible=False, elem_id=f"audit-chart-{number}")
                 for number in range(1, N_CHARTS)
             ]
             with gr.Accordion("The plots as PNG and SVG", open=False):
@@ -174,9 +174,8 @@ def _nothing() -> list[Any]:
     empty = gr.Dataframe(value=[])
     hidden = gr.Dropdown(choices=[], value=None, visible=False)
     filters = [gr.Dropdown(choices=[ANY], value=ANY)] * 3
-    charts = [None] * N_CHARTS
     return [
-        NO_RUN, "", "", hidden, "", *charts, "", "", "", empty, *filters,
+        NO_RUN, "", "", hidden, "", *_no_charts(), "", "", "", empty, *filters,
         empty, "",
     ]  # fmt: skip
 
@@ -184,7 +183,7 @@ def _nothing() -> list[Any]:
 def show_part(services: Services, run_id: str | None, part: str | None, measure: str) -> list[Any]:
     """Updates of table and charts; in the order of ``AuditView.drawn``."""
     if not run_id:
-        return ["", *[None] * N_CHARTS]
+        return ["", *_no_charts()]
     return _draw(load_audit(services, run_id), part, measure)
 
 
@@ -238,9 +237,15 @@ def method_html(audit: AuditResult) -> str:
 
 def _draw(audit: AuditResult, part: str | None, measure: str) -> list[Any]:
     if not part:
-        return ["", *[None] * N_CHARTS]
+        return ["", *_no_charts()]
     shown = _shown(audit, part)
-    return [_grid(shown, measure), *(draw_plotly(chart) for chart in audit_charts(shown))]
+    charts = [draw_plotly(chart) for chart in audit_charts(shown)]
+    return [_grid(shown, measure), *(gr.Plot(value=one, visible=True) for one in charts)]
+
+
+def _no_charts() -> list[Any]:
+    """An empty plot would be a grey field that a screen reader calls an empty value."""
+    return [gr.Plot(value=None, visible=False)] * N_CHARTS
 
 
 def _shown(audit: AuditResult, part: str) -> Shown:

@@ -85,7 +85,7 @@ def build_data_tab(services: Services) -> DataTab:
             training = build_training_form()
     with gr.Accordion("Prompts of zero-shot mode", open=False, elem_id="prompts"):
         editor = build_prompt_editor(services)
-    gr.Markdown("#### Background work", elem_classes="group-title")
+    gr.Markdown("## Background work", elem_classes="group-title")
     report = gr.Markdown(elem_id="job-report", elem_classes="status-line")
     jobs = gr.Dataframe(headers=JOB_HEADERS, interactive=False, wrap=True, elem_id="job-table")
     with gr.Row():

@@ -59,7 +59,7 @@ class TrainingForm(Form):
 
 def build_import_form() -> Form:
     """What is imported, and from where."""
-    gr.Markdown("#### Import pictures", elem_classes="group-title")
+    gr.Markdown("## Import pictures", elem_classes="group-title")
     kinds = [(f"{kind} - {source.description}", kind) for kind, source in SOURCES.items()]
     fields = [
         gr.Textbox(
@@ -77,7 +77,7 @@ def build_import_form() -> Form:
 
 def build_model_form() -> tuple[gr.Markdown, Form]:
     """The list of models, and what a new one is made of."""
-    gr.Markdown("#### Models", elem_classes="group-title")
+    gr.Markdown("## Models", elem_classes="group-title")
     models = gr.Markdown(elem_id="model-list", elem_classes="group-text")
     name = gr.Dropdown(
         list(PRESETS),
@@ -117,7 +117,7 @@ def build_model_form() -> tuple[gr.Markdown, Form]:
 
 def build_training_form() -> TrainingForm:
     """What is trained on which labels, and how."""
-    gr.Markdown("#### Train", elem_classes="group-title")
+    gr.Markdown("## Train", elem_classes="group-title")
     model = gr.Dropdown([], label="Model", elem_id="train-model")
     labels = gr.Dropdown([], label="Labels", elem_id="train-labels")
     mode = gr.Radio(MODES, value="lp", label="Mode", elem_id="train-mode")

@@ -12,7 +12,7 @@ from audit_app.reports.readings import PATH
 
 def build_export_links() -> gr.HTML:
     """A list with one link per format."""
-    gr.Markdown("#### Export readings", elem_classes="group-title")
+    gr.Markdown("## Export readings", elem_classes="group-title")
     items = "".join(
         f'<li><a href="{PATH.format(kind=kind)}" download>{escape(kind)}</a> '
         f"{escape(exporter.description)}</li>"

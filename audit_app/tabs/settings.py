@@ -95,7 +95,7 @@ def build_settings_tab(services: Services, place: gr.Tab) -> SettingsTab:
     The form is filled, and can be changed, once the tab was opened. Opening it again leaves what
     was changed and not saved as it is, unless the protocol was changed elsewhere meanwhile.
     """
-    gr.Markdown("#### Reading protocol")
+    gr.Markdown("## Reading protocol", elem_classes="group-title")
     status = gr.Markdown(elem_id="settings-status", elem_classes="status-line")
     with gr.Row(equal_height=False):
         with gr.Column():

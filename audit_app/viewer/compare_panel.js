@@ -61,7 +61,7 @@ export class ComparePanel {
     this.empty = el('p', { class: 'sa-empty' });
     this.host.classList.add('sa-panel', 'sa-compare');
     this.host.tabIndex = -1;
-    this.host.replaceChildren(this.controls, this.message, this.place, this.methods.root, this.empty);
+    this.host.replaceChildren(el('h2', { class: 'sa-unseen', text: 'Maps' }), this.controls, this.message, this.place, this.methods.root, this.empty);
     this.host.addEventListener('keydown', (event) => this.key(event));
     this.host.addEventListener('keyup', (event) => event.key.toLowerCase() === 'h' && !isTyping(event.target) && this.setHidden(false));
   }

@@ -38,7 +38,7 @@ N_FILMS: Final = 12
 # Where each tab shows such a text; the value of a field counts as shown.
 TABS: Final = {
     "Compare": "#compare-case input",
-    "Audit": "#audit-headline",
+    "Audit": "#audit-chart-0 .js-plotly-plot",  # it is drawn last
     "Evaluate": "#evaluate-labels input",
     "Adjudicate": "#adjudicate-panel",
     "Data & models": "#train-labels input",
@@ -165,7 +165,7 @@ def test_axe_finds_nothing_wrong_in_any_tab(page: Page, app: App) -> None:
             for rule in result["violations"]
             for node in rule["nodes"]
         ]
-    assert found == dict.fromkeys(TABS, [])
+    assert {name: one for name, one in found.items() if one} == {}
 
 
 def open_tab(page: Page, name: str) -> None:
