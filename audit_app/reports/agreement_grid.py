@@ -51,27 +51,34 @@ def grid_html(shown: Shown, measure: str, *, is_clickable: bool = False) -> str:
 
 
 def grid_table(shown: Shown, measure: str) -> TextTable:
-    """The same as texts."""
+    """The same as texts; a cell's number, interval and counts on a line each."""
     beside = _beside(shown, measure)
-    body = []
+    body, looks = [], []
     for finding in shown.findings:
         lines = _lines_of(shown, finding)
-        cells = [" ".join(_texts(line, measure)) if line else "no row" for line in lines]
+        cells = ["\n".join(_texts(line, measure)) if line else "no row" for line in lines]
         body.append((finding, *cells, *(_mean(lines, column) for column, _ in beside)))
+        looks.append(("", *_marks(lines, measure), *("" for _ in beside)))
     head = ("Finding", *map(mode_words, shown.modes), *(title for _, title in beside))
-    return TextTable(MEASURES[measure], head, tuple(body), NOTE, "No line.")
+    return TextTable(MEASURES[measure], head, tuple(body), NOTE, "No line.", tuple(looks))
 
 
 def _line(shown: Shown, measure: str, finding: str, is_clickable: bool) -> str:
     lines = _lines_of(shown, finding)
-    # As printed: two cells that read the same must not look different.
-    printed = [{measure: _as_printed(line[measure])} if line else {} for line in lines]
-    marks = best_and_worst(printed, measure, more_is_better=True)
     cells = [
-        _cell(line, measure, mark(place, marks), is_clickable) for place, line in enumerate(lines)
+        _cell(line, measure, look, is_clickable)
+        for line, look in zip(lines, _marks(lines, measure), strict=True)
     ]
     cells += [f"<td>{_mean(lines, column)}</td>" for column, _ in _beside(shown, measure)]
     return f"<tr><td>{escape(finding)}</td>{''.join(cells)}</tr>"
+
+
+def _marks(lines: Sequence[Row | None], measure: str) -> list[str]:
+    """Which mode's cell is the best, which the worst."""
+    # As printed: two cells that read the same must not look different.
+    printed = [{measure: _as_printed(line[measure])} if line else {} for line in lines]
+    found = best_and_worst(printed, measure, more_is_better=True)
+    return [mark(place, found) for place in range(len(lines))]
 
 
 def _cell(line: Row | None, measure: str, look: str, is_clickable: bool) -> str:

@@ -24,6 +24,7 @@ from audit_app.reports.chart_print import Drawing
 
 if TYPE_CHECKING:
     from fpdf import FPDF
+    from fpdf.fonts import FontFace
 
 
 FONT: Final = "DejaVu"
@@ -31,7 +32,9 @@ TEXT_PT: Final = 9
 CELL_PT: Final = 6.5
 MOST_LINES: Final = 40
 LINE_MM: Final = 4.5
+CELL_PADDING_MM: Final = 0.6
 INK: Final = (27, 27, 27)
+COLOURS: Final = {"best": (11, 79, 179), "worst": (179, 21, 11)}  # as in report.html
 ACCENT: Final = (11, 79, 179)
 
 
@@ -134,14 +137,16 @@ def _table(pdf: FPDF, one: TextTable, *, most: int | None = MOST_LINES) -> None:
     shown = one.body[:most]
     pdf.set_font(FONT, size=CELL_PT)
     pdf.set_text_color(*INK)
+    looks = one.looks or [("",) * len(one.head)] * len(shown)
     with pdf.table(
-        col_widths=_widths(one), line_height=CELL_PT * 0.48, borders_layout="HORIZONTAL_LINES",
-        padding=0.6, text_align="LEFT",
+        col_widths=_widths(pdf, one), line_height=CELL_PT * 0.48, padding=CELL_PADDING_MM,
+        borders_layout="HORIZONTAL_LINES", text_align="LEFT",
     ) as drawn:  # fmt: skip
-        for cells in (one.head, *shown):
+        drawn.row(one.head)
+        for cells, marked in zip(shown, looks, strict=False):
             row = drawn.row()
-            for cell in cells:
-                row.cell(cell)
+            for cell, look in zip(cells, marked, strict=True):
+                row.cell(cell, style=_face(look))
     note = one.note
     if len(shown) < len(one.body):
         note = f"{len(shown)} of {len(one.body)} lines; the CSV files hold all. {note}"
@@ -149,7 +154,25 @@ def _table(pdf: FPDF, one: TextTable, *, most: int | None = MOST_LINES) -> None:
         _paragraph(pdf, note, size=7.5)
 
 
-def _widths(one: TextTable) -> tuple[int, ...]:
-    """Shares of the page: by the longest text, none so narrow that words break."""
-    columns = zip(one.head, *one.body[:MOST_LINES], strict=True)
-    return tuple(min(max(len(cell) for cell in column), 40) + 6 for column in columns)
+def _face(look: str) -> FontFace | None:
+    from fpdf.fonts import FontFace
+
+    return FontFace(color=COLOURS[look]) if look else None
+
+
+def _widths(pdf: FPDF, one: TextTable) -> tuple[float, ...]:
+    """Of the columns, in mm: each holds its longest word; what is left goes to long texts."""
+    pdf.set_font(FONT, "B", CELL_PT)  # as the head is printed, wider than the body
+    room = 2 * CELL_PADDING_MM + 0.5  # else rounding breaks the longest word
+    least, wanted = [], []
+    for column in zip(one.head, *one.body[:MOST_LINES], strict=True):
+        words = {word for cell in column for word in cell.split()}
+        lines = {line for cell in column for line in cell.split("\n")}
+        least.append(max(map(pdf.get_string_width, words), default=0.0) + room)
+        wanted.append(max(map(pdf.get_string_width, lines), default=0.0) + room)
+    pdf.set_font(FONT, size=CELL_PT)
+    left = pdf.epw - sum(least)
+    more = [most - few for most, few in zip(wanted, least, strict=True)]
+    if left <= 0 or not any(more):
+        return tuple(least)
+    return tuple(few + left * part / sum(more) for few, part in zip(least, more, strict=True))

@@ -36,6 +36,7 @@ class TextTable:
         body: Lines with as many cells.
         note: How to read it.
         empty: What is said instead when there is no line.
+        looks: "best", "worst" or "" for each cell of the body; () where no cell stands out.
     """
 
     title: str
@@ -43,6 +44,7 @@ class TextTable:
     body: tuple[tuple[str, ...], ...]
     note: str = ""
     empty: str = ""
+    looks: tuple[tuple[str, ...], ...] = ()
 
     def as_html(self) -> str:
         """The table, or why there is none, without its title."""

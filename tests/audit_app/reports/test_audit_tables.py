@@ -75,6 +75,11 @@ def test_the_texts_of_the_grid_are_those_of_its_cells() -> None:
     assert table.head[:3] == ("Finding", "Zero-shot", "Linear probe")
     assert [line[0] for line in table.body] == list(shown.findings)
     assert all(len(line) == len(table.head) for line in table.body)
+    html = grid_html(shown, "iou")
+    assert [word for line in table.looks for word in line if word] == re.findall(
+        r'<td class="(best|worst)">', html
+    )
+    assert "best" in html
 
 
 def test_the_worst_rows_are_missed_ones_of_which_the_model_was_sure() -> None:
