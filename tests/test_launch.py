@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import subprocess
 import sys
@@ -222,6 +223,21 @@ def test_sharing_without_accounts_exits_1_and_serves_nothing(
     assert done.returncode == 1
     assert "account" in done.stderr
     assert "Open http" not in done.stdout
+
+
+@pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() == 0, reason="the rights of files do not bind the root user"
+)
+def test_the_page_of_a_folder_that_may_not_be_written_is_refused(run: Run, tmp_path: Path) -> None:
+    workspace = tmp_path / "ward"
+    run("new", workspace)
+    workspace.chmod(0o500)
+    try:
+        done = run("ui", workspace, "--no-browser")
+    finally:
+        workspace.chmod(0o700)
+    assert done.returncode == 1
+    assert "no reading could be kept" in done.stderr
 
 
 def test_an_account_is_added_with_a_password_from_a_file(run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,11 +36,21 @@ def demo(
 
 
 def serve_workspace(root: Path, settings: Settings) -> None:
-    """Serve one workspace until Ctrl-C or SIGTERM."""
+    """Serve one workspace until Ctrl-C or SIGTERM.
+
+    Raises:
+        WorkspaceError: If the folder is no workspace, or may not be written.
+    """
+    from annotations.errors import WorkspaceError
     from annotations.workspace import open_workspace
     from audit_app.environment import prepare_environment
 
     workspace = open_workspace(root)
+    if not os.access(workspace.root, os.W_OK):
+        raise WorkspaceError(
+            f"this account may not write into {workspace.root}, so no reading could be kept; give "
+            "it the right to, or copy the folder to a place of your own"
+        )
     prepare_environment(workspace.cache / "gradio")
 
     from audit_app.app import run_app
