@@ -37,6 +37,10 @@ from audit_app.witness import HAS_TO_WAIT, WRONG_PASSWORD, Witness
 log = logging.getLogger(__name__)
 
 METHODS = frozenset({"GET", "HEAD", "POST"})
+# What a browser says that it asks for when a page shows it, against a person who follows a link.
+EMBEDDED = frozenset(
+    {"audio", "embed", "font", "frame", "iframe", "image", "object", "style", "track", "video"}
+)
 DROPPED_REQUEST_HEADERS = (b"forwarded", b"x-forwarded-", b"x-gradio-server", b"x-original-")
 
 
@@ -123,6 +127,8 @@ class Guard:
             return Refusal(405, f"method {method} is not used here")
         if is_foreign(headers, origin, is_page_view=method != "POST" and path == "/"):
             return Refusal(403, "requests from other sites are refused")
+        if headers.get("sec-fetch-dest") in EMBEDDED and not rules.may_be_embedded(path):
+            return Refusal(403, "this address is no part of a page")
         access = self._policy.access_to(path)
         if access is Access.NOBODY:
             return Refusal(404, "not found")
@@ -182,11 +188,13 @@ class Guard:
 
     def _is_own(self, app: Any, call: PageCall, session: SignedIn) -> bool:
         """Whether the session hash and the running event that a call names are this account's."""
+        running_under = hash_of_event(app, call.event_id)
+        if call.is_ambiguous:
+            return False
         if call.session_hash is None:
-            return True
+            return running_under is None or self._owners.may_use(running_under, session.name)
         if not self._owners.may_use(call.session_hash, session.name):
             return False
-        running_under = hash_of_event(app, call.event_id)
         return running_under is None or running_under == call.session_hash
 
     async def _afterwards(self, scope: Scope, send: Answer, session: SignedIn | None) -> None:

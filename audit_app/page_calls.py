@@ -20,11 +20,14 @@ class PageCall:
         event: Id of the event that is to run.
         session_hash: Under which the page's state and answers are kept; the page made it up.
         event_id: Of an event that is already on its way.
+        is_ambiguous: Whether it names several session hashes: Gradio may read another one than
+            the guard.
     """
 
     event: int | None = None
     session_hash: str | None = None
     event_id: str | None = None
+    is_ambiguous: bool = False
 
 
 def call_in(scope: Scope, body: bytes) -> PageCall:
@@ -32,12 +35,15 @@ def call_in(scope: Scope, body: bytes) -> PageCall:
     content = _object(body) if body else {}
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     _, is_heartbeat, in_path = scope["path"].partition("/heartbeat/")
-    given = content.get("session_hash") or (query.get("session_hash") or [None])[0]
+    named = [_text(content.get("session_hash")), *query.get("session_hash", [])]
+    named += [in_path] if is_heartbeat else []
+    hashes = list(dict.fromkeys(one for one in named if one))
     event = content.get("fn_index")
     return PageCall(
         event if isinstance(event, int) else None,
-        in_path if is_heartbeat else _text(given),
+        hashes[0] if hashes else None,
         _text(content.get("event_id")),
+        len(hashes) > 1,
     )
 
 

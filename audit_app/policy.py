@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import Enum
@@ -25,7 +27,6 @@ SIGNED_IN_PATHS = frozenset(
     {"/logout", "/config", "/config/"}
     | {f"{API}/{name}" for name in ("queue/join", "queue/data", "run/predict", "run/predict/")}
     | {f"{API}/{name}" for name in ("upload", "upload_progress", "cancel", "reset")}
-    | {f"{API}/component_server", f"{API}/component_server/"}
 )
 OWN_PREFIX = "/audit/"
 LOGOUT_PATH = "/logout"
@@ -68,6 +69,14 @@ SECURITY_HEADERS = {
 }
 
 
+def may_be_embedded(path: str) -> bool:
+    """Whether a page may show what lies there as its picture, style or script.
+
+    Nothing else: a picture whose address is ``/logout`` would sign out whoever sees it.
+    """
+    return path in PUBLIC_PATHS or path.startswith((*STATIC_PREFIXES, f"{OWN_PREFIX}viewer/"))
+
+
 class Access(Enum):
     """Who may ask for a path."""
 
@@ -91,11 +100,16 @@ class Policy:
     accounts: bool
     unattended_events: Collection[int] = frozenset()
     shared_origins: dict[str, str] = field(default_factory=dict)
+    shared_until: float = math.inf
 
-    def share(self, url: str) -> None:
-        """Serve requests for a share link, too."""
+    def share(self, url: str, *, until: float = math.inf) -> None:
+        """Serve requests for a share link, too, until this moment (seconds since 1970).
+
+        By the wall clock: a timer stands still while the computer sleeps.
+        """
         parts = urlsplit(url)
         self.shared_origins[parts.netloc.lower()] = f"{parts.scheme}://{parts.netloc}".lower()
+        self.shared_until = until
 
     def unshare(self) -> None:
         """Serve no share link any more."""
@@ -110,7 +124,7 @@ class Policy:
         """
         host = host.lower()
         if host in self.shared_origins:
-            return self.shared_origins[host]
+            return self.shared_origins[host] if time.time() < self.shared_until else None
         address, own_port = scope.get("server") or ("", None)
         scheme, default_port = ("https", 443) if self.settings.is_https else ("http", 80)
         name, port = split_host(host, default_port)

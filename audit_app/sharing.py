@@ -98,8 +98,8 @@ def open_link(demo: gr.Blocks, services: Services, settings: Settings, policy: P
             f"served. Check the network, or {OWN_SERVER}"
         )
     url = urlunsplit(("https" if settings.share_is_https else "http", *urlsplit(url)[1:]))
-    policy.share(url)
     closes_at = services.presence.link_opened(url, settings.share_s).closes_at
+    policy.share(url, until=closes_at.timestamp())
     timer = threading.Timer(settings.share_s, lambda: link.close("its time was over"))
     timer.daemon = True
     link = ShareLink(url, closes_at, services, policy, tunnels, timer)

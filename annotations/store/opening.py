@@ -24,6 +24,7 @@ def open_database(database: Path) -> Connections:
         StoreError: If the file cannot be made or opened.
     """
     try:
+        _refuse_lost(database)
         _create_file(database)
         with contextlib.closing(connect(database)) as connection:
             _check_sound(connection, database)
@@ -40,6 +41,12 @@ def open_database(database: Path) -> Connections:
             database,
         )
     return Connections(database)
+
+
+def _refuse_lost(database: Path) -> None:
+    """A database that was there must not begin anew without its readings and accounts."""
+    if not database.exists() and list_backups(database.parent / "backups"):
+        raise _with_backup(DamagedWorkspace(f"the database {database} is missing"), database)
 
 
 def _create_file(database: Path) -> None:

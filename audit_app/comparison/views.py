@@ -28,6 +28,7 @@ from audit_app.comparison.selection import VIEWS, Selection
 from audit_app.explanations import layer_key
 from audit_app.map_cache import AUTO
 from audit_app.models import load_entry
+from audit_app.plain_text import plain
 from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.viewer.state import case_meta, region_value
@@ -212,5 +213,7 @@ def describe_view(selection: Selection, job: Job | None) -> str:
     """One sentence for the status line."""
     if job is not None and is_active(job):
         share = f" {job.done} of {job.total} are there." if job.total else ""
-        return f"Computing maps of {selection.model}; the first ones take a few seconds.{share}"
-    return f"{selection.finding}: {selection.model} beside {selection.reader}."
+        return (
+            f"Computing maps of {plain(selection.model)}; the first ones take a few seconds.{share}"
+        )
+    return plain(f"{selection.finding}: {selection.model} beside {selection.reader}.")

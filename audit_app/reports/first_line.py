@@ -50,25 +50,41 @@ class Verdict:
         return title_of_method(str(self.line["method"]))
 
     @property
-    def overlapping(self) -> tuple[Line, ...]:
-        """The controls whose interval reaches the model's."""
-        return tuple(one for one in self.controls if one["overlaps"] is True)
-
-    @property
     def reason(self) -> str:
         """Why the maps show nothing; "" where they do."""
-        low, chance = self.line["hit_low"], self.line["chance_hit"]
+        low, high, chance = (self.line[name] for name in ("hit_low", "hit_high", "chance_hit"))
         if self.line["hit"] is None:
             return "no row could be scored"
-        if not isinstance(low, float | int):
+        if not isinstance(low, float | int) or not isinstance(high, float | int):
             return no_interval(self.line)
         if isinstance(chance, float | int) and low <= chance:
-            return f"the interval holds chance, {share(chance)}"
-        if self.overlapping:
-            return "the interval overlaps that of " + " and ".join(
-                f"{control_words(one)}, {share(one['hit'])}" for one in self.overlapping
-            )
-        return ""
+            place = "lies below" if high < chance else "holds"
+            return f"the interval {place} chance, {share(chance)}"
+        reached = [one for one in self.controls if one["overlaps"] is True]
+        if reached:
+            return f"the interval overlaps that of {_with_hits(reached)}"
+        better = [one for one in self.controls if self._is_better(one)]
+        return f"the interval lies below that of {_with_hits(better)}" if better else ""
+
+    @property
+    def claim(self) -> str:
+        """What the maps do better than, where they show something."""
+        if not self.controls:
+            return "more often than chance does; no control was compared with them"
+        unsaid = [control_words(one) for one in self.controls if one["overlaps"] is None]
+        if unsaid:
+            return f"more often than chance does; {' and '.join(unsaid)} gave no interval"
+        return "more often than chance and the controls do"
+
+    def _is_better(self, control: Line) -> bool:
+        own, other = self.line["hit"], control["hit"]
+        is_apart = control["overlaps"] is False
+        return (
+            is_apart
+            and isinstance(own, float | int)
+            and isinstance(other, float | int)
+            and (other > own)
+        )
 
 
 def first_lines(summary: Mapping[str, object]) -> list[str]:
@@ -85,7 +101,7 @@ def first_lines(summary: Mapping[str, object]) -> list[str]:
     scored = [one for one in verdicts if one.line["hit"] is not None]
     lines = [lead(scored)] if scored else [NO_NUMBERS]
     lines += [describe(one) for one in scored]
-    return lines + list(_remarks(summary))
+    return lines + list(_remarks(summary, scored))
 
 
 def verdicts_of(summary: Mapping[str, object]) -> list[Verdict]:
@@ -120,11 +136,13 @@ def lead(verdicts: Sequence[Verdict]) -> str:
         f"The maps of {_together(group)} {NO_INFORMATION}: {reason}. {_hits(group)}"
         for reason, group in by_reason.items()
     ]
-    if told:
-        parts.append(
-            f"The maps of {_together(told)} point to the readers' regions more often than chance "
-            f"and the controls do. {_hits(told)}"
-        )
+    by_claim: dict[str, list[Verdict]] = {}
+    for one in told:
+        by_claim.setdefault(one.claim, []).append(one)
+    parts += [
+        f"The maps of {_together(group)} point to the readers' regions {claim}. {_hits(group)}"
+        for claim, group in by_claim.items()
+    ]
     return " ".join(parts)
 
 
@@ -137,14 +155,23 @@ def _together(group: Sequence[Verdict]) -> str:
 
 
 def _hits(group: Sequence[Verdict]) -> str:
-    """Each one's hit rate with its interval where there is one, and chance."""
+    """Each one's hit rate with its interval where there is one, chance, and the controls."""
     hits = []
     for one in group:
         low, high = one.line["hit_low"], one.line["hit_high"]
         ends = f" ({share(low)} to {share(high)})" if low is not None else ""
         hits.append(f"{share(one.line['hit'])}{ends}")
     chances = dict.fromkeys(share(one.line["chance_hit"]) for one in group)
-    return f"Hits: {', '.join(hits)}; chance {' or '.join(chances)}."
+    by_control: dict[str, list[str]] = {}
+    for one in group:
+        for control in one.controls:
+            by_control.setdefault(control_words(control), []).append(share(control["hit"]))
+    controls = "".join(f"; {words} {', '.join(told)}" for words, told in by_control.items())
+    return f"Hits: {', '.join(hits)}; chance {' or '.join(chances)}{controls}."
+
+
+def _with_hits(controls: Sequence[Line]) -> str:
+    return " and ".join(f"{control_words(one)}, {share(one['hit'])}" for one in controls)
 
 
 def describe(verdict: Verdict) -> str:
@@ -196,11 +223,17 @@ def share(value: object) -> str:
     return f"{100 * value:.0f} %"
 
 
-def _remarks(summary: Mapping[str, object]) -> Iterator[str]:
-    left_out = summary.get("left_out")
-    if isinstance(left_out, list) and left_out:
-        named = ", ".join(CONTROL_WORDS.get(str(one), str(one)) for one in left_out)
-        yield f"Left out by choice: {named}. Without it this audit says less."
+def _remarks(summary: Mapping[str, object], scored: Sequence[Verdict]) -> Iterator[str]:
+    given = summary.get("left_out")
+    named = given if isinstance(given, list) else []
+    left_out = [str(one).removeprefix("control ") for one in named]
+    if left_out:
+        words = ", ".join(CONTROL_WORDS.get(one, one) for one in left_out)
+        yield f"Left out by choice: {words}. Without it this audit says less."
+    made = {str(control["control"]) for one in scored for control in one.controls}
+    absent = [words for name, words in CONTROL_WORDS.items() if name not in {*made, *left_out}]
+    if scored and absent:
+        yield f"Not compared, for no row could have it: {', '.join(absent)}."
     warnings = summary.get("warnings")
     if isinstance(warnings, list):
         yield from (str(one) for one in warnings)

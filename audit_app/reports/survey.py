@@ -145,7 +145,9 @@ def describe_survey(survey: Survey) -> list[str]:
     lines = [f"{_progress(survey)}. {describe_best(survey, best)}"]
     low, chance = best.overall["hit_low"], best.overall["chance_hit"]
     if isinstance(low, float) and isinstance(chance, float) and low <= chance:
-        lines.append("The best cell's interval holds chance: nothing here is better than luck.")
+        lines.append(
+            "The best cell's interval reaches down to chance: nothing here is better than luck."
+        )
     control = survey.best_control
     if control is not None and (control.hit or 0.0) >= (best.hit or 0.0):
         lines.append(

@@ -13,6 +13,7 @@ from audit_app.errors import AuditError
 from audit_app.handlers import handler
 from audit_app.jobs import ACTIVE_STATUSES, describe_job, ensure_worker, submit_job
 from audit_app.models import describe_models
+from audit_app.plain_text import plain
 from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.tabs.data_forms import (
@@ -203,7 +204,7 @@ def describe_contents(services: Services) -> str:
     if count == 0:
         return "This workspace holds no pictures yet. Import some below."
     n_committed = store.readings.count_committed()
-    sources = ", ".join(store.images.sources())
+    sources = plain(", ".join(store.images.sources()))
     return f"**{count} pictures** ({sources}), **{n_committed} committed readings**."
 
 
@@ -231,5 +232,5 @@ def job_row(job: Job) -> list[str]:
 def report_of(job: Job) -> str:
     """How the newest job stands, with the lines of its report when it is done."""
     lines = job.result.get("lines")
-    details = [str(line) for line in lines] if isinstance(lines, list) else []
-    return "\n\n".join([f"**{describe_job(job)}**", *details])
+    details = [plain(str(line)) for line in lines] if isinstance(lines, list) else []
+    return "\n\n".join([f"**{plain(describe_job(job))}**", *details])

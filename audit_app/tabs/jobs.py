@@ -18,6 +18,7 @@ from audit_app.jobs import (
     is_alive,
     rouse_worker,
 )
+from audit_app.plain_text import plain
 from audit_app.services import Services
 
 PRIVATE: Final[dict[str, Any]] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -42,7 +43,7 @@ def watch_job(services: Services, kind: str) -> list[Any]:
     job = newest_job(services, kind)
     if job is None:
         return ["", gr.Timer(active=False)]
-    return [describe_job(job), gr.Timer(active=is_active(job))]
+    return [plain(describe_job(job)), gr.Timer(active=is_active(job))]
 
 
 def tend_jobs(services: Services) -> None:

@@ -16,7 +16,7 @@ const PLACES = ['left', 'result', 'right'];
 export class AdjudicationPanel {
   // trigger(event, data) reaches Python: 'changed' and 'step'.
   constructor(host, trigger = () => {}) {
-    Object.assign(this, { host, trigger, caseId: null, state: null, opening: 0, isBusy: false });
+    Object.assign(this, { host, trigger, caseId: null, state: null, opening: 0, isBusy: false, versions: new Map() });
     this.pixels = new PixelCache({ fetchPixels: transport.fetchPixels });
     this.build();
     host.adjudicationPanel = this;
@@ -134,6 +134,7 @@ export class AdjudicationPanel {
   adopt(state) {
     if (state.image_id !== this.caseId) return;
     this.state = state;
+    this.versions.set(state.image_id, state.version);
     const [left, right] = state.parents;
     this.showParent(this.panes.left, left);
     this.showParent(this.panes.right, right);
@@ -304,25 +305,28 @@ export class AdjudicationPanel {
   }
 
   // One request at a time, each on the version that the last answer gave.
+  // Each for the case it was made in, also when that was left meanwhile.
   send(action, body) {
-    this.sending = (this.sending ?? Promise.resolve()).then(() => this.sendNow(action, body, this.caseId));
+    const made = { caseId: this.caseId, name: this.meta?.name };
+    this.sending = (this.sending ?? Promise.resolve()).then(() => this.sendNow(action, body, made));
     return this.sending;
   }
 
-  async sendNow(action, body, caseId) {
-    if (caseId !== this.caseId || !this.state) return;
+  async sendNow(action, body, { caseId, name }) {
+    if (!this.versions.has(caseId)) return;
     this.showSaved('saving', 'Saving …');
-    const answer = await transport.adjudicate(caseId, action, { ...body, base_version: this.state.version }).catch(() => null);
-    if (caseId !== this.caseId) return;
+    const answer = await transport.adjudicate(caseId, action, { ...body, base_version: this.versions.get(caseId) }).catch(() => null);
+    const isOpen = caseId === this.caseId;
     if (answer?.body?.ok) {
-      this.say('');
+      this.versions.set(caseId, answer.body.adjudication.version);
       this.showSaved('saved', 'Saved');
-      this.adopt(answer.body.adjudication);
+      if (isOpen) this.say('');
+      if (isOpen) this.adopt(answer.body.adjudication);
       if (action !== 'decide') this.trigger('changed', { case_id: caseId });
     } else {
       this.showSaved('retrying', 'Not saved');
-      this.say(`Not saved: ${answer?.body?.message ?? 'the server did not answer; try again'}`);
-      await this.refresh(caseId);
+      this.say(`${isOpen ? '' : `${name}: `}Not saved: ${answer?.body?.message ?? 'the server did not answer; try again'}`);
+      if (isOpen) await this.refresh(caseId);
     }
   }
 

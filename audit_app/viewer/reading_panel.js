@@ -17,6 +17,7 @@ import { coloured } from './earlier.js';
 
 const MESSAGE_MS = 6000;
 const STEP_ANSWER_MS = 4000;
+const STEP_TRIES = 4;
 const STATUS_NAMES = { new: 'not read', draft: 'draft', committed: 'committed', revised: 'revised' };
 
 export class ReadingPanel {
@@ -72,7 +73,7 @@ export class ReadingPanel {
       chooseCertainty: (name) => this.chooseCertainty(name),
       selectBox: (id) => this.viewer.select(id, { withFocus: true }),
       deleteBox: (id) => this.edit({ kind: 'delete', region_id: id }),
-      setNote: (text) => this.changeSelected({ note: text.trim() }),
+      setNote: (text, id) => this.setNote(text.trim(), id),
       run: (command) => this.run(command),
     };
   }
@@ -292,6 +293,14 @@ export class ReadingPanel {
     if (!isSame) this.edit({ kind: 'put', region: { ...region, ...changes } });
   }
 
+  // Of the box that the text was typed for, whichever is selected by now.
+  setNote(note, id) {
+    const region = this.model?.region(id);
+    if (region && this.isEditable && region.note !== note) {
+      this.edit({ kind: 'put', region: { ...region, note } }, `note/${id}`);
+    }
+  }
+
   chooseFinding(name) {
     if (!this.isEditable) return;
     const isPicked = this.viewer.selectedId !== null && !this.isFresh();
@@ -334,9 +343,17 @@ export class ReadingPanel {
 
   step(by) {
     if (!this.caseId || this.isStepping) return;
+    this.askStep(by, this.caseId, STEP_TRIES);
+  }
+
+  // Made again while it has no answer: Gradio may lose an event.
+  askStep(by, from, triesLeft) {
     this.isStepping = true;
-    this.stepTimer = setTimeout(() => { this.isStepping = false; }, STEP_ANSWER_MS);
-    this.trigger('step', { case_id: this.caseId, step: by });
+    this.stepTimer = setTimeout(() => {
+      this.isStepping = false;
+      if (triesLeft && this.caseId === from) this.askStep(by, from, triesLeft - 1);
+    }, STEP_ANSWER_MS);
+    this.trigger('step', { case_id: from, step: by });
   }
 
   keyDown(event) {

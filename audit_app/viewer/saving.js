@@ -52,7 +52,11 @@ export class Saving {
   }
 
   outdated(edits, body) {
-    if (edits[0].image_id !== this.panel.caseId) return;
+    if (edits[0].image_id !== this.panel.caseId) {
+      const many = edits.length === 1 ? 'A change' : `${edits.length} changes`;
+      this.panel.say(`${many} to the case you left was not saved: its reading was changed elsewhere. Open it again to decide.`, true);
+      return;
+    }
     this.panel.history.clear();
     if (body?.reading) this.panel.adopt(body.reading);
     this.panel.showReading();

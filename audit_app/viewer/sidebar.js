@@ -2,10 +2,11 @@
 
 import { el } from './dom.js';
 
+const NOTE_PAUSE_MS = 600;
 const CERTAINTIES = [['definite', 'Q'], ['probable', 'W'], ['possible', 'E']];
 
 export class Sidebar {
-  // owner: {chooseFinding(name), chooseCertainty(name), selectBox(id), deleteBox(id), setNote(text),
+  // owner: {chooseFinding(name), chooseCertainty(name), selectBox(id), deleteBox(id), setNote(text, id),
   //         run(command)}
   constructor(owner) {
     this.owner = owner;
@@ -45,9 +46,20 @@ export class Sidebar {
     this.boxes = el('ol', { class: 'sa-box-list' });
     this.note = el('textarea', {
       class: 'sa-note', rows: 2, maxlength: 1000, placeholder: 'Note on this box (optional)', 'aria-label': 'Note on the selected box',
-      on: { change: () => this.owner.setNote(this.note.value), keydown: (event) => this.noteKey(event) },
+      on: { input: () => this.keepNoteSoon(), change: () => this.keepNote(), keydown: (event) => this.noteKey(event) },
     });
     return el('section', { 'aria-label': 'Boxes' }, this.boxesTitle, this.boxes, this.note);
+  }
+
+  // While one types, not only when the field is left: a page that ends must not take the text with it.
+  keepNoteSoon() {
+    clearTimeout(this.noteTimer);
+    this.noteTimer = setTimeout(() => this.keepNote(), NOTE_PAUSE_MS);
+  }
+
+  keepNote() {
+    clearTimeout(this.noteTimer);
+    if (this.noteOf) this.owner.setNote(this.note.value, this.noteOf);
   }
 
   buildRules() {
@@ -154,7 +166,10 @@ export class Sidebar {
     if (focused) this.boxes.querySelector(`li[data-region-id="${focused}"] button`)?.focus();
     this.note.hidden = !selected;
     this.note.disabled = !isEditable;
-    if (document.activeElement !== this.note) this.note.value = selected?.note ?? '';
+    if (document.activeElement === this.note && selected) return; // what is typed belongs to its box
+    clearTimeout(this.noteTimer);
+    this.noteOf = selected?.region_id ?? null;
+    this.note.value = selected?.note ?? '';
   }
 
   boxItem(region, isSelected, colourOf, isEditable) {

@@ -2,13 +2,15 @@
 
 import { el } from './dom.js';
 
+const RESEND_MS = 3000;
+const TRIES = 5;
 // Short, so that the name has the row; the whole word is the tip and what is read out.
 const STATUS_MARKS = { new: 'new', draft: 'draft', committed: '✓', revised: '✓✓' };
 
 export class Worklist {
   // trigger(event, data) reaches Python: 'choose' and 'turn'.
   constructor(host, trigger) {
-    Object.assign(this, { host, trigger, value: null });
+    Object.assign(this, { host, trigger, value: null, chosen: [] });
     this.progress = el('progress', { class: 'sa-progress', 'aria-label': 'Cases read' });
     this.summary = el('p', { class: 'sa-summary', role: 'status' });
     this.pace = el('p', { class: 'sa-pace', title: 'The median of your last cases, without breaks' });
@@ -18,12 +20,14 @@ export class Worklist {
     this.place = el('span', { class: 'sa-place' });
     host.classList.add('sa-worklist');
     host.replaceChildren(this.progress, this.summary, this.pace, this.rows, el('div', { class: 'sa-pager' }, this.previous, this.place, this.next));
+    host.worklist = this;
     document.addEventListener('sa-reading', (event) => this.readingChanged(event.detail));
   }
 
   // {rows, n_matching, n_images, n_read, pace, page, n_pages, case_id, position_key, first_unread}
   show(value) {
     if (!value) return;
+    this.settle(value);
     this.value = value;
     this.progress.max = Math.max(1, value.n_images);
     this.progress.value = value.n_read;
@@ -51,7 +55,25 @@ export class Worklist {
   }
 
   choose(id) {
+    this.chosen.push(id);
+    this.ask(id, TRIES);
+  }
+
+  // Gradio may lose an event that comes while it handles another one: a choice without an answer is
+  // made again.
+  ask(id, triesLeft) {
+    clearTimeout(this.again);
+    if (triesLeft) this.again = setTimeout(() => this.ask(id, triesLeft - 1), RESEND_MS);
     this.trigger('choose', { case_id: id });
+  }
+
+  // The last choice is answered, or the reader went elsewhere meanwhile; the answer to an earlier
+  // choice is neither.
+  settle({ case_id: id }) {
+    const isEarlier = this.chosen.includes(id) || id === this.value?.case_id;
+    if (isEarlier && id !== this.chosen.at(-1)) return;
+    clearTimeout(this.again);
+    this.chosen = [];
   }
 
   turn(by) {

@@ -15,12 +15,14 @@ from sklearn.metrics import cohen_kappa_score
 from annotations.regions import Box
 from audit_app.audit import resume_audit, run_audit
 from audit_app.audit_plan import AuditChoices, plan_audit
-from audit_app.audit_result import AuditResult, load_audit, result_of_run
+from audit_app.audit_result import AuditResult, load_audit, result_of_run, with_ceiling
 from audit_app.errors import AuditError
+from audit_app.evaluation import Row
 from audit_app.metrics.bootstrap import cluster_bootstrap, paired_cluster_bootstrap
 from audit_app.metrics.mcnemar import mcnemar_exact
 from audit_app.metrics.reliance import FILLS
 from audit_app.reliance_test import NO_LUNGS, fill_regions, key_of
+from audit_app.reports.summary import MACRO, POOLED
 from model_store.preprocessing import frame_geometry
 from tests.audit_app.naive_agreement import naive_hit, naive_iou, naive_mask
 from tests.audit_app.small_study import GRID, Study, TinyModel, make_read_study
@@ -398,3 +400,28 @@ def test_a_model_without_any_of_the_marked_findings_says_what_it_knows(
     model = TinyModel(known={"lp": ("Pneumothorax",)})
     with pytest.raises(AuditError, match=r"none of the marked findings \(Cardiomegaly, Frac"):
         run_audit(audited.study.workspace, audited.study.store, model, CHOICES, out=tmp_path)
+
+
+def test_the_macros_ceiling_is_the_mean_over_its_own_findings_or_none() -> None:
+    way = {"model": "tiny", "mode": "zs", "method": "gradcam"}
+    lines: list[Row] = [
+        way | {"finding": name, "hit": hit}
+        for name, hit in (
+            ("Edema", 0.5),
+            ("Mass", 0.7),
+            ("Nodule", None),
+            (MACRO, 0.6),
+            (POOLED, 0.6),
+        )
+    ]
+    ceiling: dict[str, Row] = {
+        "Edema": {"human_hit": 0.8, "human_pairs": 4},
+        "Mass": {"human_hit": 0.6, "human_pairs": 6},
+        "Nodule": {"human_hit": 0.0, "human_pairs": 2},
+        "all findings": {"human_hit": 0.75, "human_pairs": 12},
+    }
+    *_, macro, pooled = with_ceiling(lines, ceiling)
+    assert (macro["human_hit"], macro["human_pairs"]) == (pytest.approx(0.7), 10)
+    assert pooled["human_hit"] == 0.75
+    del ceiling["Mass"]
+    assert "human_hit" not in with_ceiling(lines, ceiling)[3]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -187,6 +188,10 @@ class TestHosts:
         assert site.ask(host=host).status == 421
         assert site.inner.scopes == []
 
+    def test_a_share_link_ends_by_the_wall_clock_although_its_timer_slept(self, site: Site) -> None:
+        site.policy.share(f"https://{SHARED}", until=time.time() - 1)
+        assert site.ask(host=SHARED).status == 421
+
     def test_a_share_link_is_served_only_while_it_is_open(self, site: Site) -> None:
         site.policy.share(f"https://{SHARED}")
         assert site.ask(host=SHARED).status == 200
@@ -272,6 +277,17 @@ class TestPaths:
     def test_the_file_route_fetches_nothing_from_elsewhere(self, site: Site, target: str) -> None:
         assert site.ask(f"/gradio_api/file={target}").status == 404
 
+    @pytest.mark.parametrize("dest", ["image", "iframe", "audio", "object"])
+    def test_what_stands_in_a_page_cannot_sign_anybody_out_or_download(
+        self, members: Site, dest: str
+    ) -> None:
+        headers = [("cookie", COOKIE), ("sec-fetch-site", "same-origin"), ("sec-fetch-dest", dest)]
+        for path in ("/logout", "/audit/exports/csv", "/gradio_api/queue/data"):
+            assert members.ask(path, headers=headers).status == 403
+        assert members.inner.scopes == []
+        for path in ("/assets/a.png", "/audit/viewer/viewer.css"):
+            assert members.ask(path, headers=headers).status == 200
+
     @pytest.mark.parametrize("path", ["/home/a/x.csv", "C:/x.csv"])
     def test_the_file_route_serves_local_paths(self, site: Site, path: str) -> None:
         assert site.ask(f"/gradio_api/file={path}").status == 200
@@ -281,7 +297,7 @@ class TestPaths:
         ["/config", "/logout", "/audit/images/1/pixels", "/gradio_api/queue/join",
          "/gradio_api/queue/data", "/gradio_api/run/predict", "/gradio_api/upload",
          "/gradio_api/upload_progress", "/gradio_api/cancel", "/gradio_api/reset",
-         "/gradio_api/component_server", "/gradio_api/heartbeat/s", "/gradio_api/file=/x.csv"],
+         "/gradio_api/heartbeat/s", "/gradio_api/file=/x.csv"],
     )  # fmt: skip
     def test_with_accounts_these_paths_need_a_session(self, members: Site, path: str) -> None:
         assert members.ask(path).status == 401

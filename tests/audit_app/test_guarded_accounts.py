@@ -84,12 +84,14 @@ class TestSessionHashes:
     def test_a_forged_session_hash_reaches_nothing_and_is_logged(self, members: Members) -> None:
         self.begin(members)
         n_served = len(members.inner.scopes)
-        for path in ("queue/join", "run/predict", "reset", "component_server", "cancel"):
+        for path in ("queue/join", "run/predict", "reset", "cancel"):
             refused = members.call(BERTA, f"/gradio_api/{path}", session_hash="anna-page")
             assert refused.status == 403
         assert members.look(BERTA, "/gradio_api/heartbeat/anna-page").status == 403
         query = "session_hash=anna-page"
         assert members.look(BERTA, "/gradio_api/queue/data", query).status == 403
+        for both in (f"{query}&session_hash=own", f"session_hash=own&{query}"):
+            assert members.look(BERTA, "/gradio_api/queue/data", both).status == 403
         assert len(members.inner.scopes) == n_served
         assert ("berta", "this session hash belongs to another account") in members.logged(
             "refused"

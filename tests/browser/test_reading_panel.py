@@ -580,12 +580,31 @@ def test_the_shortcut_sheet_opens_and_closes_by_key(page: PanelPage) -> None:
     expect(page.page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_hidden()
 
 
+def test_a_choice_or_a_step_that_got_lost_is_made_again(page: PanelPage) -> None:
+    page.visit("film-23.png")
+    lose_one = """(place) => {
+        const asker = document.querySelector(place[0])[place[1]];
+        const trigger = asker.trigger;
+        asker.trigger = () => { asker.trigger = trigger; };
+    }"""
+    page.page.evaluate(lose_one, [".sa-worklist", "worklist"])
+    page.open("film-24.png")
+    page.page.evaluate(lose_one, [".sa-panel", "readingPanel"])
+    page.press("j")
+    page.await_case("film-25.png")
+
+
 def test_keys_typed_into_a_field_are_text(page: PanelPage) -> None:
     name = "film-22.png"
     page.visit(name)
     page.drag((100, 100), (200, 200))
     page.press("t")
     page.page.keyboard.type("njk 123")
+    page.page.wait_for_function(  # although the field was not left
+        "() => document.querySelector('.sa-panel').readingPanel.model.regions[0].note === 'njk 123'"
+    )
+    page.saved()
+    assert page.server.reading(name).regions[0].note == "njk 123"
     page.press("Escape")
     page.saved()
     region = page.server.reading(name).regions[0]

@@ -29,10 +29,10 @@ def said(*lines: Mapping[str, object], controls: object = (), **more: object) ->
 
 
 def test_maps_that_beat_chance_and_controls_are_said_to_with_interval_and_chance() -> None:
-    first, detail = said(line(), controls=[control()])
+    first, detail, *_ = said(line(), controls=[control()])
     assert first == (
         "The maps of tiny (Zero-shot; Grad-CAM) point to the readers' regions more often than "
-        "chance and the controls do. Hits: 80 % (70 % to 90 %); chance 10 %."
+        "chance and the controls do. Hits: 80 % (70 % to 90 %); chance 10 %; a random map 12 %."
     )
     assert "95 % interval 70 % to 90 %" in detail
     assert "a random map in 12 %; another reader in 95 %" in detail
@@ -44,12 +44,35 @@ def test_a_control_that_overlaps_makes_the_first_line_say_that_nothing_is_demons
     first, *_ = said(line(), controls=[control(), overlapping])
     assert first.startswith("The maps of tiny (Zero-shot; Grad-CAM) carry no demonstrated info")
     assert "overlaps that of the same network with random weights, 74 %." in first
-    assert "random map" not in first
+    assert first.index("overlaps that of") < first.index("Hits:") < first.index("a random map 12 %")
+
+
+def test_a_control_that_scores_clearly_higher_is_not_beaten() -> None:
+    higher = control(hit=0.97, control="random-weights")
+    first, *_ = said(line(), controls=[control(), higher])
+    assert "no demonstrated information: the interval lies below that of the same net" in first
+
+
+def test_nothing_is_claimed_of_controls_that_were_not_compared() -> None:
+    first, *_ = said(line())
+    assert "more often than chance does; no control was compared with them. Hits:" in first
+    unsure = control(overlaps=None, control="wrong-finding")
+    first, *_ = said(line(), controls=[control(), unsure])
+    assert "than chance does; the map of a wrong finding gave no interval. Hits:" in first
+
+
+def test_a_control_that_no_row_could_have_is_named() -> None:
+    *_, last = said(line(), controls=[control(), control(control="random-weights")])
+    assert last.startswith("Not compared, for no row could have it: the map of a wrong finding.")
+    kinds = ("randomcam", "random-weights", "wrong-finding")
+    assert len(said(line(), controls=[control(control=kind) for kind in kinds])) == 2
 
 
 def test_an_interval_that_holds_chance_demonstrates_nothing() -> None:
     first, *_ = said(line(hit=0.15, hit_low=0.05, hit_high=0.3))
     assert "carry no demonstrated information: the interval holds chance, 10 %." in first
+    first, *_ = said(line(hit=0.02, hit_low=0.0, hit_high=0.05))
+    assert "carry no demonstrated information: the interval lies below chance, 10 %." in first
 
 
 def test_what_shows_nothing_stands_before_what_does() -> None:
@@ -61,7 +84,7 @@ def test_what_shows_nothing_stands_before_what_does() -> None:
 def test_all_regions_speak_where_the_mean_over_findings_has_no_interval() -> None:
     macro = line(hit_low=None, hit_high=None, note="undefined in 9 of 10 replicates")
     pooled = line(finding=POOLED, hit=0.6, hit_low=0.5, hit_high=0.7)
-    first, detail = said(macro, pooled, controls=[control(), control(finding=POOLED, hit=0.2)])
+    first, detail, *_ = said(macro, pooled, controls=[control(), control(finding=POOLED, hit=0.2)])
     assert "60 % (50 % to 70 %)" in first
     assert "all regions" in detail
     assert "a random map in 20 %" in detail
@@ -69,7 +92,7 @@ def test_all_regions_speak_where_the_mean_over_findings_has_no_interval() -> Non
 
 def test_too_few_patients_are_a_reason_and_no_number_is_hidden() -> None:
     note = "undefined in 9 of 10 replicates: too few patients for an interval"
-    first, detail = said(line(hit_low=None, hit_high=None, note=note))
+    first, detail, *_ = said(line(hit_low=None, hit_high=None, note=note))
     assert "no demonstrated information: too few patients for an interval. Hits: 80 %" in first
     assert "undefined" not in first + detail
 
@@ -81,5 +104,10 @@ def test_without_a_scored_row_it_says_so_and_keeps_the_warnings() -> None:
 
 
 def test_controls_that_were_left_out_are_named() -> None:
-    lines = said(line(), left_out=["randomcam"])
-    assert lines[-1].startswith("Left out by choice: a random map.")
+    kinds = ["control randomcam", "control random-weights", "control wrong-finding"]
+    first, *_, last = said(line(), left_out=[*kinds, "reliance test"])
+    assert "no control was compared" in first
+    assert last.startswith(
+        "Left out by choice: a random map, the same network with random weights, the map of a "
+        "wrong finding, reliance test."
+    )
