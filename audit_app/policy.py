@@ -74,7 +74,9 @@ def may_be_embedded(path: str) -> bool:
 
     Nothing else: a picture whose address is ``/logout`` would sign out whoever sees it.
     """
-    return path in PUBLIC_PATHS or path.startswith((*STATIC_PREFIXES, f"{OWN_PREFIX}viewer/"))
+    is_preview = path.startswith(f"{OWN_PREFIX}images/") and path.endswith("/preview")
+    is_static = path.startswith((*STATIC_PREFIXES, f"{OWN_PREFIX}viewer/"))
+    return path in PUBLIC_PATHS or is_static or is_preview
 
 
 class Access(Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -160,8 +160,11 @@ class EvaluatedModel:
         return (time.perf_counter() - started) / len(frames)
 
     def prompts(self, preset: str) -> PromptSet:
-        """What stands for the findings: bare names and dot product, or the entry's own."""
-        return STUDY_PROMPTS if preset == STUDY else self.loaded.entry.prompts
+        """What stands for the findings: bare names and dot product; the entry's own and cosine."""
+        if preset == STUDY:
+            return STUDY_PROMPTS
+        # Normalised, also where the workspace's own prompts ask for the study's dot product.
+        return replace(self.loaded.entry.prompts, score="cosine")
 
     def train_probe(
         self, plan: EvaluationPlan, embeddings: Embeddings, preset: str, path: Path, step: Step

@@ -285,7 +285,7 @@ class TestPaths:
         for path in ("/logout", "/audit/exports/csv", "/gradio_api/queue/data"):
             assert members.ask(path, headers=headers).status == 403
         assert members.inner.scopes == []
-        for path in ("/assets/a.png", "/audit/viewer/viewer.css"):
+        for path in ("/assets/a.png", "/audit/viewer/viewer.css", "/audit/images/1/preview"):
             assert members.ask(path, headers=headers).status == 200
 
     @pytest.mark.parametrize("path", ["/home/a/x.csv", "C:/x.csv"])

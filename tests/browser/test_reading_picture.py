@@ -139,6 +139,7 @@ def test_a_preview_is_shown_until_the_pixels_are_there(page: PanelPage) -> None:
     held: list[Route] = []
     page.page.route("**/pixels", lambda route: held.append(route))
     page.page.locator(".sa-rows button", has_text="film-02.png").click()
+    expect(page.page.locator(".sa-title")).to_have_text("film-02.png")  # its own times from here on
     page.page.wait_for_function(
         "() => document.querySelector('.sa-panel').readingPanel.timing.previewMs > 0"
     )

@@ -33,7 +33,8 @@ STRIKE: Final = "strike()"  # without a sign that escaping for HTML would change
 HOSTILE: Final = (
     f'"><img src=x onerror={STRIKE}><script>{STRIKE}</script>${{{STRIKE}}}{{{{{STRIKE}}}}}'
 )
-LINK: Final = f"[hurt](javascript:{STRIKE})"
+# A picture of Markdown's makes the browser of whoever sees it ask for an address of this server.
+LINK: Final = f"[hurt](javascript:{STRIKE}) ![hurt](/hurt.png)"
 N_FILMS: Final = 12
 # Where each tab shows such a text; the value of a field counts as shown.
 TABS: Final = {
@@ -54,7 +55,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     root = tmp_path_factory.mktemp("texts")
     workspace = create_workspace(root / "workspace", name=f"ward {HOSTILE}")
     with Store.open(workspace) as store:
-        finding = store.add_finding(f"Mass {HOSTILE}")
+        finding = store.add_finding(f"Mass {HOSTILE} {LINK}")
         images = [add_film(store, root / f"film{number}.png") for number in range(N_FILMS)]
         add_model(workspace, store, "demo-cnn")
         region = Region("", finding, "definite", Box(5, 5, 20, 20), f"note {HOSTILE} {LINK}")
@@ -63,7 +64,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
             for image in images:
                 store.readings.import_committed(image.image_id, reader, "imported", [region], False)
         for image in images:
-            store.labels.set(image.image_id, f"labels {HOSTILE}", {finding: True})
+            store.labels.set(image.image_id, f"labels {LINK} {HOSTILE}", {finding: True})
         job = store.jobs.submit("import", {"source": HOSTILE, "kind": "folder"}, f"eve {HOSTILE}")
         store.jobs.cancel(job.job_id)
         store.log.add("export", f"eve {HOSTILE}", f"subject {HOSTILE} {LINK}", {"why": HOSTILE})
@@ -121,8 +122,9 @@ def struck(page: Page) -> list[str]:
     found: list[str] = page.evaluate(
         """() => [
             ...(window.struck ? ['it ran'] : []),
-            ...[...document.querySelectorAll('img[src=x], [onerror], a[href^="javascript:"]')]
-                .map((element) => element.outerHTML),
+            ...[...document.querySelectorAll(
+                'img[src=x], img[src$="hurt.png"], [onerror], a[href^="javascript:"]'
+            )].map((element) => element.outerHTML),
             ...[...document.querySelectorAll('body script')]
                 .filter((script) => script.textContent.startsWith('strike'))
                 .map((script) => script.outerHTML),

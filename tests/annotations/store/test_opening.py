@@ -151,6 +151,19 @@ def test_a_damaged_database_is_refused_and_the_newest_backup_named(
     assert database.read_bytes() == damaged
 
 
+def test_a_database_that_is_gone_is_not_begun_anew_beside_its_backups(
+    store: Store, database: Path
+) -> None:
+    newest = store.backup_if_due(database.parent / "backups", every=timedelta(0))
+    store.close()
+    for path in database.parent.glob(f"{database.name}*"):
+        path.unlink()
+    with pytest.raises(DamagedWorkspace, match="is missing; the newest backup is") as refused:
+        Store(database, STUDY_FINDINGS)
+    assert str(newest) in str(refused.value)
+    assert not database.exists()
+
+
 def test_a_database_without_its_triggers_is_refused(store: Store, database: Path, raw: Raw) -> None:
     store.close()
     with raw() as connection:
