@@ -25,7 +25,7 @@ from audit_app.metrics.region_agreement import (
     pairwise_region_agreement,
 )
 from audit_app.reader_lines import ALL_FINDINGS, blank_line, kappa_line, value_cells
-from audit_app.reports.summary import bounds
+from audit_app.reports.summary import MACRO, POOLED, bounds, by_way, way_of
 
 ONE_READER: Final = "n/a: no audited image was read by two readers"
 NO_REPEAT: Final = "n/a: no audited image was read twice by one reader"
@@ -104,6 +104,49 @@ def human_ceiling(lines: Sequence[Row]) -> dict[str, Row]:
             facts = ceiling.setdefault(str(line["finding"]), {})
             facts |= {name: line["value"], "human_pairs": line["n"]}
     return ceiling
+
+
+def with_ceiling(summary: Sequence[Row], lines: Sequence[Row]) -> list[Row]:
+    """The lines of summary.csv with the human ceiling beside the model's numbers.
+
+    The macro's is the mean over the findings that its own number is a mean of, where two readers
+    marked each of them.
+
+    Args:
+        summary: Lines without it.
+        lines: Of readers.csv.
+    """
+    ceiling = human_ceiling(lines)
+    macro = {
+        way: _mean_ceiling(
+            [
+                ceiling.get(str(line["finding"]), {})
+                for line in group
+                if line["finding"] not in (MACRO, POOLED) and line["hit"] is not None
+            ]
+        )
+        for way, group in by_way(summary).items()
+    }
+    found = []
+    for line in summary:
+        if line["finding"] == MACRO:
+            facts = macro[way_of(line)]
+        else:
+            name = ALL_FINDINGS if line["finding"] == POOLED else str(line["finding"])
+            facts = ceiling.get(name, {})
+        found.append(line | facts)
+    return found
+
+
+def _mean_ceiling(facts: Sequence[Row]) -> Row:
+    """The mean over findings of what each of them has; {} where one has nothing."""
+    means: Row = {}
+    for name in ("human_hit", "human_iou"):
+        values = [value for one in facts if isinstance(value := one.get(name), int | float)]
+        if values and len(values) == len(facts):
+            means[name] = math.fsum(values) / len(values)
+    pairs = [value for one in facts if isinstance(value := one.get("human_pairs"), int)]
+    return means | ({"human_pairs": sum(pairs)} if means else {})
 
 
 def _readings(

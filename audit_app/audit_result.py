@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from annotations.store import Store
 from annotations.workspace import Workspace
 from audit_app.audit_paired import PAIRED_COLUMNS, paired_rows
 from audit_app.audit_plan import AuditChoices
-from audit_app.audit_readers import human_ceiling
+from audit_app.audit_readers import with_ceiling
 from audit_app.audit_slices import SLICE_COLUMNS, slice_rows
 from audit_app.controls import CONTROL_COLUMNS
 from audit_app.controls_summary import CONTROL_SUMMARY_COLUMNS, control_summary
@@ -23,7 +22,7 @@ from audit_app.errors import AuditError
 from audit_app.evaluation import AGREEMENT_COLUMNS, Row
 from audit_app.reader_lines import READER_COLUMNS
 from audit_app.reliance_summary import RELIANCE_COLUMNS, reliance_summary
-from audit_app.reports.summary import MACRO, POOLED, SUMMARY_COLUMNS, by_way, pool, summarise
+from audit_app.reports.summary import SUMMARY_COLUMNS, by_way, pool, summarise
 from audit_app.reveals import REVEAL_COLUMNS, reveal_lines
 
 PROVENANCE_FILE: Final = "provenance.json"
@@ -108,52 +107,12 @@ def derive_tables(
     summary = summarise(rows, **draws)
     summary += [pool(group, **draws) for group in by_way(rows).values()]
     return {
-        "summary": with_ceiling(summary, human_ceiling(readers)),
+        "summary": with_ceiling(summary, readers),
         "slices": slice_rows(rows, **draws),
         "control_summary": control_summary(rows, controls, **draws),
         "reliance": reliance_summary(rows, fill=choices.reliance, **draws),
         "paired": paired_rows(rows, **draws),
     }
-
-
-def with_ceiling(summary: Sequence[Row], ceiling: Mapping[str, Row]) -> list[Row]:
-    """The lines of summary.csv with the human ceiling beside the model's numbers.
-
-    The macro's is the mean over the findings that its own number is a mean of, where two readers
-    marked each of them.
-
-    Args:
-        summary: Lines without it.
-        ceiling: By finding, as ``human_ceiling`` gives it.
-    """
-    over: dict[tuple[object, ...], list[Row]] = {}
-    for line in summary:
-        if line["finding"] not in (MACRO, POOLED) and line["hit"] is not None:
-            facts = ceiling.get(str(line["finding"]), {})
-            over.setdefault(_way(line), []).append(facts)
-    found = []
-    for line in summary:
-        facts = ceiling.get(str(line["finding"]), {})
-        if line["finding"] == POOLED:
-            facts = ceiling.get("all findings", {})
-        elif line["finding"] == MACRO:
-            facts = _mean_ceiling(over.get(_way(line), []))
-        found.append(line | facts)
-    return found
-
-
-def _way(line: Row) -> tuple[object, ...]:
-    return line["model"], line["mode"], line["method"]
-
-
-def _mean_ceiling(facts: Sequence[Row]) -> Row:
-    means: Row = {}
-    for name in ("human_hit", "human_iou"):
-        values = [value for one in facts if isinstance(value := one.get(name), int | float)]
-        if values and len(values) == len(facts):
-            means[name] = math.fsum(values) / len(values)
-    pairs = [value for one in facts if isinstance(value := one.get("human_pairs"), int)]
-    return means | ({"human_pairs": sum(pairs)} if means else {})
 
 
 def reveal_table(reveals: Sequence[Row], run_id: object, choices: AuditChoices) -> list[Row]:

@@ -12,7 +12,7 @@ from annotations.errors import StoreError, UnknownRecord
 from annotations.findings import NO_FINDING, check_finding
 from annotations.records import ReadingStatus, WorklistPage, WorklistRow
 
-COMMON: Final = 2000  # readings of one status
+COMMON_FROM: Final = 2000  # readings of one status; a list of fewer is searched faster than lines
 NEWEST_COMMITS: Final = 2000  # among these a reader's last ones are looked for
 
 
@@ -132,11 +132,11 @@ def matching(
     status = filters.get("status")
     if status:
         if status not in get_args(ReadingStatus):
-            known_ones = ", ".join(get_args(ReadingStatus))
-            raise StoreError(f"unknown status '{status}'; known: {known_ones}")
+            statuses = ", ".join(get_args(ReadingStatus))
+            raise StoreError(f"unknown status '{status}'; known: {statuses}")
         values["status"] = status
         n_of_status = _count_of_status(connection, values)
-        clauses.append(_status_clause(status, is_common=n_of_status > COMMON))
+        clauses.append(_status_clause(status, is_common=n_of_status > COMMON_FROM))
     finding = filters.get("finding")
     if finding:
         name = check_finding(finding, known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from audit_app.comparison.selection import MODES
 from audit_app.metrics.bootstrap import TOO_FEW
@@ -77,14 +77,9 @@ class Verdict:
         return "more often than chance and the controls do"
 
     def _is_better(self, control: Line) -> bool:
-        own, other = self.line["hit"], control["hit"]
-        is_apart = control["overlaps"] is False
-        return (
-            is_apart
-            and isinstance(own, float | int)
-            and isinstance(other, float | int)
-            and (other > own)
-        )
+        if control["overlaps"] is not False:  # without both intervals neither is known to be better
+            return False
+        return cast(float, control["hit"]) > cast(float, self.line["hit"])
 
 
 def first_lines(summary: Mapping[str, object]) -> list[str]:

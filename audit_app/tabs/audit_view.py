@@ -12,6 +12,7 @@ import gradio as gr
 from annotations.records import AuditRun
 from audit_app.audit_job import run_folder
 from audit_app.audit_result import NOT_IN_SUMMARY, PROVENANCE_FILE, TABLES, AuditResult
+from audit_app.plain_text import plain
 from audit_app.reports.agreement_grid import NOTE, grid_html
 from audit_app.reports.audit_charts import audit_charts
 from audit_app.reports.audit_content import checklist_tables, sentences_of
@@ -197,7 +198,7 @@ def show_grid(services: Services, run_id: str | None, part: str | None, measure:
 def headline(run: AuditRun, audit: AuditResult) -> str:
     """The first line, large; then the other sentences."""
     if run.status != "done":
-        return f"This audit is {run.status}. {run.summary.get('reason', '')}".strip()
+        return plain(f"This audit is {run.status}. {run.summary.get('reason', '')}".strip())
     first, *others = sentences_of(audit)
     lines = "".join(f"<li>{escape(line)}</li>" for line in others)
     return f'<p class="first-line">{escape(first)}</p><ul class="sentences">{lines}</ul>'

@@ -182,7 +182,7 @@ def fill_data(
     models, text = list(store.models.all()), text_models(services)
     return [
         describe_contents(services),
-        "\n".join(f"- {line}" for line in describe_models(services.workspace, store))
+        "\n".join(f"- {plain(line)}" for line in describe_models(services.workspace, store))
         or "No model yet.",
         _choice(models, model),
         _choice([*sources, READINGS], labels),

@@ -18,6 +18,7 @@ from audit_app.evaluator.progress import read_progress
 from audit_app.evaluator.result import PROVENANCE
 from audit_app.handlers import handler
 from audit_app.models import load_entry
+from audit_app.plain_text import plain
 from audit_app.reports.evaluation_routes import DOWNLOADS
 from audit_app.reports.evaluation_view import draw_progress, draw_result, evaluation_label
 from audit_app.services import Services
@@ -290,6 +291,6 @@ def show_evaluation(services: Services, chosen: str | None) -> list[Any]:
     try:
         drawn = draw_result(result_of_job(services.workspace, int(chosen)))
     except AuditError as error:  # damaged, or of an earlier version: the others can still be chosen
-        return [str(error), *nothing]
+        return [plain(str(error)), *nothing]
     links = file_links(f"/audit/evaluations/{chosen}", DOWNLOADS)
     return ["", links, drawn, *[gr.Accordion(visible=True)] * 2]

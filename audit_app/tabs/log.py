@@ -10,6 +10,7 @@ import gradio as gr
 
 from annotations.store.trail import LogFilter
 from audit_app.handlers import handler
+from audit_app.plain_text import plain
 from audit_app.reports.log_routes import LogTickets
 from audit_app.reports.log_table import HEADERS, kind_choices, shown_row
 from audit_app.services import Services
@@ -171,7 +172,9 @@ def describe_check(services: Services) -> str:
     if not problems:
         last = services.store.log.head()[0]
         return f"The chain of all {last} entries is unbroken."
-    return "**The log is not as it was written.** " + " ".join(f"{one}." for one in problems[:5])
+    return "**The log is not as it was written.** " + plain(
+        " ".join(f"{one}." for one in problems[:5])
+    )
 
 
 def csv_link(address: str) -> str:

@@ -99,48 +99,11 @@ def build_settings_tab(services: Services, place: gr.Tab) -> SettingsTab:
     status = gr.Markdown(elem_id="settings-status", elem_classes="status-line")
     with gr.Row(equal_height=False):
         with gr.Column():
-            with gr.Group():
-                findings = gr.CheckboxGroup(
-                    [],
-                    label="Findings that readers may mark",
-                    interactive=False,
-                    elem_id="settings-findings",
-                )
-            with gr.Row(elem_classes="choices"):
-                new_finding = gr.Textbox(label="Further finding", elem_id="settings-new-finding")
-                add = gr.Button("Add", scale=0, min_width=80, elem_id="settings-add")
+            findings, new_finding, add = _build_findings()
         with gr.Column(), gr.Group():
-            certainty = gr.Radio(
-                CERTAINTIES, label="Certainty", interactive=False, elem_id="settings-certainty"
-            )
-            smallest = gr.Number(
-                label="Smallest box (original pixels, each side)",
-                precision=0,
-                interactive=False,
-                elem_id="settings-smallest",
-            )
-            heatmap = gr.Radio(
-                HEATMAPS, label="Heatmaps are shown", interactive=False, elem_id="settings-heatmap"
-            )
-            earlier = gr.Checkbox(
-                label="Readers see what others committed before",
-                interactive=False,
-                elem_id="settings-earlier",
-            )
+            certainty, smallest, heatmap, earlier = _build_reading_rules()
         with gr.Column(), gr.Group():
-            random_order = gr.Checkbox(
-                label="Each reader has an own random order",
-                interactive=False,
-                elem_id="settings-random",
-            )
-            seed = gr.Number(label="Seed", precision=0, interactive=False, elem_id="settings-seed")
-            repeats = gr.Number(
-                label="Cases shown a second time (%)",
-                info="To the same reader, at least half a worklist later, without the first "
-                "reading; file names become case numbers.",
-                interactive=False,
-                elem_id="settings-repeats",
-            )
+            random_order, seed, repeats = _build_order_rules()
             save = gr.Button("Save the protocol", variant="primary", elem_id="settings-save")
     with gr.Accordion("Changes of the protocol", open=True, elem_id="settings-changes"):
         history = gr.Dataframe(
@@ -171,6 +134,61 @@ def build_settings_tab(services: Services, place: gr.Tab) -> SettingsTab:
 
     place.select(fill, tab.known, tab.filled, **PRIVATE)
     return tab
+
+
+# Until the form is filled nothing in it can be changed: what was would be overwritten.
+
+
+def _build_findings() -> tuple[gr.CheckboxGroup, gr.Textbox, gr.Button]:
+    with gr.Group():
+        findings = gr.CheckboxGroup(
+            [],
+            label="Findings that readers may mark",
+            interactive=False,
+            elem_id="settings-findings",
+        )
+    with gr.Row(elem_classes="choices"):
+        new_finding = gr.Textbox(label="Further finding", elem_id="settings-new-finding")
+        add = gr.Button("Add", scale=0, min_width=80, elem_id="settings-add")
+    return findings, new_finding, add
+
+
+def _build_reading_rules() -> tuple[gr.Radio, gr.Number, gr.Radio, gr.Checkbox]:
+    certainty = gr.Radio(
+        CERTAINTIES, label="Certainty", interactive=False, elem_id="settings-certainty"
+    )
+    smallest = gr.Number(
+        label="Smallest box (original pixels, each side)",
+        precision=0,
+        interactive=False,
+        elem_id="settings-smallest",
+    )
+    heatmap = gr.Radio(
+        HEATMAPS, label="Heatmaps are shown", interactive=False, elem_id="settings-heatmap"
+    )
+    earlier = gr.Checkbox(
+        label="Readers see what others committed before",
+        interactive=False,
+        elem_id="settings-earlier",
+    )
+    return certainty, smallest, heatmap, earlier
+
+
+def _build_order_rules() -> tuple[gr.Checkbox, gr.Number, gr.Number]:
+    random_order = gr.Checkbox(
+        label="Each reader has an own random order",
+        interactive=False,
+        elem_id="settings-random",
+    )
+    seed = gr.Number(label="Seed", precision=0, interactive=False, elem_id="settings-seed")
+    repeats = gr.Number(
+        label="Cases shown a second time (%)",
+        info="To the same reader, at least half a worklist later, without the first "
+        "reading; file names become case numbers.",
+        interactive=False,
+        elem_id="settings-repeats",
+    )
+    return random_order, seed, repeats
 
 
 def _connect(services: Services, tab: SettingsTab) -> None:

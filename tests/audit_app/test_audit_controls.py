@@ -15,12 +15,14 @@ from sklearn.metrics import cohen_kappa_score
 from annotations.regions import Box
 from audit_app.audit import resume_audit, run_audit
 from audit_app.audit_plan import AuditChoices, plan_audit
-from audit_app.audit_result import AuditResult, load_audit, result_of_run, with_ceiling
+from audit_app.audit_readers import with_ceiling
+from audit_app.audit_result import AuditResult, load_audit, result_of_run
 from audit_app.errors import AuditError
 from audit_app.evaluation import Row
 from audit_app.metrics.bootstrap import cluster_bootstrap, paired_cluster_bootstrap
 from audit_app.metrics.mcnemar import mcnemar_exact
 from audit_app.metrics.reliance import FILLS
+from audit_app.reader_lines import ALL_FINDINGS
 from audit_app.reliance_test import NO_LUNGS, fill_regions, key_of
 from audit_app.reports.summary import MACRO, POOLED
 from model_store.preprocessing import frame_geometry
@@ -414,14 +416,15 @@ def test_the_macros_ceiling_is_the_mean_over_its_own_findings_or_none() -> None:
             (POOLED, 0.6),
         )
     ]
-    ceiling: dict[str, Row] = {
-        "Edema": {"human_hit": 0.8, "human_pairs": 4},
-        "Mass": {"human_hit": 0.6, "human_pairs": 6},
-        "Nodule": {"human_hit": 0.0, "human_pairs": 2},
-        "all findings": {"human_hit": 0.75, "human_pairs": 12},
-    }
-    *_, macro, pooled = with_ceiling(lines, ceiling)
+    pointing = "inter: pointing where both marked"
+    said: list[Row] = [
+        {"measure": pointing, "first": "", "finding": name, "value": value, "n": n}
+        for name, value, n in (
+            ("Edema", 0.8, 4), ("Mass", 0.6, 6), ("Nodule", 0.0, 2), (ALL_FINDINGS, 0.75, 12)
+        )
+    ]  # fmt: skip
+    *_, macro, pooled = with_ceiling(lines, said)
     assert (macro["human_hit"], macro["human_pairs"]) == (pytest.approx(0.7), 10)
     assert pooled["human_hit"] == 0.75
-    del ceiling["Mass"]
-    assert "human_hit" not in with_ceiling(lines, ceiling)[3]
+    without_mass = [line for line in said if line["finding"] != "Mass"]
+    assert "human_hit" not in with_ceiling(lines, without_mass)[3]

@@ -592,6 +592,7 @@ def test_a_choice_or_a_step_that_got_lost_is_made_again(page: PanelPage) -> None
     page.page.evaluate(lose_one, [".sa-panel", "readingPanel"])
     page.press("j")
     page.await_case("film-25.png")
+    assert page.panel("p.caseId") == page.server.records["film-25.png"].image_id
 
 
 def test_keys_typed_into_a_field_are_text(page: PanelPage) -> None:

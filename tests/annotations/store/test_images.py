@@ -138,7 +138,7 @@ def test_a_status_that_many_have_is_filtered_as_one_that_few_have(
     store: Store, six: list[str], common: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.readings.apply(Edit("page", 1, six[2], 0, "no_finding", no_finding=True), "alice")
-    monkeypatch.setattr("annotations.store.worklist.COMMON", common)
+    monkeypatch.setattr("annotations.store.worklist.COMMON_FROM", common)
     expected = {"new": [0, 4], "draft": [2], "committed": [1, 3, 5], "revised": []}
     for status, places in expected.items():
         page = store.images.worklist("alice", limit=1, offset=1, status=status)

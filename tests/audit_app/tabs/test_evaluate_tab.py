@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -161,7 +162,7 @@ def test_an_unfinished_or_damaged_evaluation_leaves_the_tab_usable(done: Service
     folder.mkdir()
     (folder / "provenance.json").write_text("{}", encoding="utf-8")
     headline, links, report, *_ = show_evaluation(done, str(waiting.job_id))
-    assert "is no finished evaluation: it lacks three_modes.csv" in headline
+    assert "is no finished evaluation: it lacks three_modes.csv" in html.unescape(headline)
     assert str(done.workspace.root) not in headline
     assert (links, report) == ("", "")
     jobs.cancel(waiting.job_id)
