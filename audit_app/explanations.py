@@ -121,10 +121,10 @@ class Explainer:
             write_layers(file, layers)
         return self.explain_all([replace(wanted, layer=at) for at in layer_order(layers)], report)
 
-    def prepare_prompt(self, image_id: str, model: str, texts: Sequence[str]) -> str:
+    def prepare_prompt(self, image_id: str, model: str, method: str, texts: Sequence[str]) -> str:
         """Keep the basis maps of the image and the embeddings of these texts; "" or why not."""
         entry = self.store.models.get(model)
-        basis = basis_file(self.workspace, self.store.images.get(image_id), entry)
+        basis = basis_file(self.workspace, self.store.images.get(image_id), entry, method)
         missing = [
             text
             for text in dict.fromkeys(texts)
@@ -132,7 +132,7 @@ class Explainer:
         ]
         try:
             if read_basis(basis) is None:
-                made = self.runtime.prompt_basis(model, self._picture(image_id))
+                made = self.runtime.prompt_basis(model, self._picture(image_id), method)
                 basis.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_basis(basis, made)
                 prune(basis.parent, MAX_BASIS_BYTES)

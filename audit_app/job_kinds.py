@@ -77,7 +77,10 @@ def run_layers(context: JobContext) -> dict[str, object]:
 def run_prompt(context: JobContext) -> dict[str, object]:
     """What free words about one image need: its basis maps, and the words' embeddings."""
     reason = explainer_of(context).prepare_prompt(
-        context.text("image_id"), context.text("model"), context.texts("texts")
+        context.text("image_id"),
+        context.text("model"),
+        context.text("method"),
+        context.texts("texts"),
     )
     return {"reason": reason}
 

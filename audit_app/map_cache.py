@@ -80,9 +80,11 @@ def cache_file(workspace: Workspace, request: MapRequest, entry: Mapping[str, ob
     return workspace.cache / "maps" / f"{_name(described)}.npz"
 
 
-def basis_file(workspace: Workspace, image: ImageRecord, entry: Mapping[str, object]) -> Path:
-    """Where the basis maps of one image in one model lie."""
-    described = {"pixels": image.pixel_sha256, **_tower(entry)}
+def basis_file(
+    workspace: Workspace, image: ImageRecord, entry: Mapping[str, object], method: str
+) -> Path:
+    """Where the basis maps of one image in one model by one method lie."""
+    described = {"pixels": image.pixel_sha256, "method": method, **_tower(entry)}
     return workspace.cache / "bases" / f"{_name(described)}.basis"
 
 

@@ -87,7 +87,7 @@ class HeldModel:
             )
         return self._layers
 
-    def prompt_basis(self, picture: NDArray[np.uint8]) -> PromptBasis:
+    def prompt_basis(self, picture: NDArray[np.uint8], method: str = "gradcam") -> PromptBasis:
         """What the zero-shot map of any text on this picture is made of.
 
         Raises:
@@ -101,7 +101,8 @@ class HeldModel:
             target = find_layer(network, layer, self.loaded.input_size)
             self._targets["", layer] = target
         x, geometry = self.loaded.prepare(picture)
-        maps, embedding = embedding_basis(network, target, x[None].to(self.loaded.device))
+        x = x[None].to(self.loaded.device)
+        maps, embedding = embedding_basis(network, target, x, method=method)
         packed, scale = pack_basis(maps)
         return PromptBasis(
             basis=packed,
@@ -111,6 +112,7 @@ class HeldModel:
             layer=target.path,
             weights_sha256=self.loaded.weights_sha256,
             scale=scale,
+            method=method,
         )
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:

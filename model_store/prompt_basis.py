@@ -1,8 +1,8 @@
 """The zero-shot map of any text as a dot product: one picture's maps per embedding dimension.
 
-Grad-CAM is linear in the gradient of the score, and the gradient of a cosine with respect to the
-image embedding is known in closed form. So the maps of all embedding dimensions hold the map of
-every prompt. Nothing here imports torch.
+Grad-CAM and HiResCAM are linear in the gradient of the score, and the gradient of a cosine with
+respect to the image embedding is known in closed form. So the maps of all embedding dimensions hold
+the map of every prompt. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import tempfile
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model_store.preprocessing import FrameGeometry
+
+# The methods whose maps, before their negative part is cut, are linear in the gradient.
+LINEAR_METHODS: Final = ("gradcam", "hirescam")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +29,15 @@ class PromptBasis:
     """What a picture's zero-shot maps are made of.
 
     Attributes:
-        basis: Shape (D, rows, columns), float16 in -1..1; times ``scale``: the map that Grad-CAM
-            gives, with its negative part, when the score is one dimension of the embedding.
+        basis: Shape (D, rows, columns), float16 in -1..1; times ``scale``: the map that the
+            method gives, with its negative part, when the score is one dimension of the embedding.
         embedding: Shape (D,), the un-normalised image embedding.
         input_size: (h, w) of the model's grid, which the maps are enlarged to.
         geometry: From the picture's pixels to that grid, and back.
         layer: Where it was read.
         weights_sha256: Of the model.
         scale: See ``basis``.
+        method: One of ``LINEAR_METHODS``.
     """
 
     basis: NDArray[np.float16]
@@ -43,6 +47,7 @@ class PromptBasis:
     layer: str
     weights_sha256: str
     scale: float = 1.0
+    method: str = "gradcam"
 
 
 def pack_basis(maps: NDArray[np.float32]) -> tuple[NDArray[np.float16], float]:
@@ -66,7 +71,7 @@ def prompt_maps(
 
     Returns:
         Maps (N, h, w), not negative, bilinear (half-pixel centres) on the input grid, in the unit
-        of Grad-CAM of the cosine; cosines (N,).
+        of the method's map of the cosine; cosines (N,).
 
     Raises:
         ValueError: If the texts are not rows of D numbers and of length 1.
@@ -94,6 +99,7 @@ def write_basis(path: Path, basis: PromptBasis) -> None:
         "layer": basis.layer,
         "weights_sha256": basis.weights_sha256,
         "scale": basis.scale,
+        "method": basis.method,
     }
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
         np.savez(
@@ -122,6 +128,7 @@ def read_basis(path: Path) -> PromptBasis | None:
                 layer=str(facts["layer"]),
                 weights_sha256=str(facts["weights_sha256"]),
                 scale=float(facts["scale"]),
+                method=str(facts["method"]),
             )
     except (FileNotFoundError, zipfile.BadZipFile, EOFError, KeyError, ValueError):
         return None

@@ -218,15 +218,15 @@ class ModelRuntime:
         with self._borrowed(model) as held:
             return held.layers()
 
-    def prompt_basis(self, model: str, picture: Picture) -> PromptBasis:
+    def prompt_basis(self, model: str, picture: Picture, method: str = "gradcam") -> PromptBasis:
         """What the zero-shot map of any text on this picture is made of, at the entry's layer.
 
         Raises:
             ModelError: If the model is a classifier, or its layer gives no map.
-            ValueError: If the picture is not (H, W) uint8.
+            ValueError: If the picture is not (H, W) uint8, or the method is not linear.
         """
         with self._borrowed(model) as held:
-            return held.prompt_basis(picture)
+            return held.prompt_basis(picture, method)
 
     def embed_texts(self, model: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """Text embeddings (N, D), each of length 1; a text is encoded once.

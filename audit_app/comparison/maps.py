@@ -21,6 +21,7 @@ from audit_app.map_cache import (
 )
 from audit_app.models import head_file, load_entry
 from audit_app.services import Services
+from model_store.prompt_basis import LINEAR_METHODS
 
 NOT_TRAINED = "not trained yet; train this mode in the tab Data & models"
 WAITING = "computing the map ..."
@@ -85,9 +86,15 @@ def wanted_map(selection: Selection, model: str, mode: str, layer: str = AUTO) -
     return Wanted(selection.image_id, model, mode, selection.method, layer)
 
 
+def words_method(method: str) -> str:
+    """The method that explains free words: the chosen one if its maps are linear, or Grad-CAM."""
+    return method if method in LINEAR_METHODS else "gradcam"
+
+
 def words_map(selection: Selection) -> Wanted:
-    """The zero-shot maps beside free words, which Grad-CAM explains."""
-    return Wanted(selection.image_id, selection.model, "zs", "gradcam")
+    """The zero-shot maps beside free words."""
+    method = words_method(selection.method)
+    return Wanted(selection.image_id, selection.model, "zs", method)
 
 
 def needed_maps(services: Services, selection: Selection) -> list[Wanted]:

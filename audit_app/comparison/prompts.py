@@ -23,7 +23,8 @@ from audit_app.map_cache import CachedMaps, basis_file, read_text_embedding, tex
 from audit_app.models import load_entry
 from audit_app.services import Services
 from audit_app.session import Visitor
-from model_store.prompt_basis import PromptBasis, prompt_maps, read_basis
+from model_store.prompt_basis import LINEAR_METHODS, PromptBasis, prompt_maps, read_basis
+from model_store.saliency import SALIENCY_METHODS
 
 MAX_TEXT: Final = 300
 WAIT_S: Final = 1.5
@@ -62,7 +63,7 @@ def answer_words(services: Services, visitor: Visitor, question: Question) -> di
     Waits a moment for the worker: the map should follow as one types.
 
     Raises:
-        AuditError: If this model cannot be asked, or the worker says why it cannot answer.
+        AuditError: If this model or method cannot be asked, or the worker says why it cannot.
         AnnotationError: If the visitor may not see maps of this image.
     """
     selection = question.selection
@@ -71,7 +72,13 @@ def answer_words(services: Services, visitor: Visitor, question: Question) -> di
     scene = Scene(services, selection, reading, image, None)
     if not is_image_text(services, selection.model):
         raise AuditError(f"{selection.model} has no text side; choose an image-text model")
-    kept = _Kept(services.workspace, services.store.models.get(selection.model), image)
+    if selection.method not in LINEAR_METHODS:
+        raise AuditError(
+            f"there are no maps of free words by {selection.method!r}; "
+            f"known: {', '.join(LINEAR_METHODS)}"
+        )
+    entry = services.store.models.get(selection.model)
+    kept = _Kept(services.workspace, entry, image, selection.method)
     prompts = prompts_of_findings(services, selection.model)
     answer = _answer(scene, kept, question.text, prompts)
     if answer is None:
@@ -94,10 +101,11 @@ class _Kept:
     workspace: Workspace
     entry: dict[str, object]
     image: ImageRecord
+    method: str
 
     def basis(self) -> PromptBasis | None:
         """The basis maps of the image."""
-        return read_basis(basis_file(self.workspace, self.image, self.entry))
+        return read_basis(basis_file(self.workspace, self.image, self.entry, self.method))
 
     def embedding(self, texts: tuple[str, ...]) -> NDArray[np.float32] | None:
         """The embedding of length 1 that stands for some texts: the mean of theirs."""
@@ -144,8 +152,9 @@ def _answer(
 def _caption(scene: Scene, basis: PromptBasis, text: str) -> list[str]:
     height, width = basis.input_size
     _, rows, columns = basis.basis.shape
+    title = SALIENCY_METHODS[basis.method].title
     return [
-        f'"{text}": {scene.selection.model}, zero-shot, Grad-CAM from basis maps.',
+        f'"{text}": {scene.selection.model}, zero-shot, {title} from basis maps.',
         f"Layer {basis.layer}, grid {rows} x {columns}; input {height} x {width}.",
         f"Weights {short(basis.weights_sha256)}. Beside the reader's regions of "
         f"{scene.selection.finding}.",
@@ -162,6 +171,7 @@ def _prepare(scene: Scene, visitor: Visitor, texts: list[str]) -> None:
     params: dict[str, object] = {
         "image_id": scene.image.image_id,
         "model": scene.selection.model,
+        "method": scene.selection.method,
         "texts": texts,
     }
     job = _same_job(services, params) or submit_job(

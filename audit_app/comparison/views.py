@@ -190,11 +190,12 @@ def words_content(scene: Scene) -> dict[str, Any]:
     """The chosen finding's own zero-shot map, beside which the page puts that of free text."""
     selection = scene.selection
     if not is_image_text(scene.services, selection.model):
-        return {"problem": f"{selection.model}: {NO_TEXT}", "pane": None, "text": ""}
+        return {"problem": f"{selection.model}: {NO_TEXT}", "pane": None, "text": "", "method": ""}
     wanted = words_map(selection)
     entry = load_entry(scene.services.store, selection.model)
     return {
         "problem": "",
+        "method": wanted.method,
         "pane": scene.pane(wanted, f"{selection.finding}, zero-shot"),
         "text": entry.prompts.prompts_for(selection.finding)[0],
     }

@@ -14,8 +14,9 @@ export class MethodLine {
     this.root = el('div', { class: 'sa-method' }, this.text, this.button, this.dialog);
   }
 
-  show({ methods, method }, layer) {
-    const chosen = methods.find(({ name }) => name === method);
+  // shown: the method of the maps in view, where it is not the chosen one.
+  show({ methods, method }, layer, shown = method) {
+    const chosen = methods.find(({ name }) => name === shown);
     if (!chosen) return;
     this.text.replaceChildren(el('strong', { text: chosen.title }), ` ${plain(chosen.description)} `,
       el('span', { class: 'sa-method-layer', text: `Layer: ${layer ? `${layer}. ` : ''}${plain(chosen.layer)} ` }),

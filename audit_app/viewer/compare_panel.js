@@ -134,8 +134,8 @@ export class ComparePanel {
 
   // The words of the method, with the layer that the shown maps were read at.
   showMethod(layer) {
-    const { options, view } = this.value;
-    this.methods.show(view === 'words' ? { ...options, method: 'gradcam' } : options, layer);
+    const { options } = this.value;
+    this.methods.show(options, layer, methodOf(this.value));
   }
 
   showView(value) {
@@ -299,11 +299,15 @@ export class ComparePanel {
   }
 }
 
-function titleOf({ finding, view, options }) {
-  const { title } = options.methods.find(({ name }) => name === options.method);
+// Free words are explained by methods of their own.
+const methodOf = ({ content, options }) => content?.method || options.method;
+
+function titleOf(value) {
+  const { finding, view, options } = value;
+  const { title } = options.methods.find(({ name }) => name === methodOf(value));
   const what = view === 'grid' ? 'All findings' : finding;
   const models = view === 'pair' ? 'two maps and their difference' : options.model;
-  return `${what}: ${models}, ${view === 'words' ? 'Grad-CAM' : title}`;
+  return `${what}: ${models}, ${title}`;
 }
 
 const layerOf = ({ pane, panes = [pane], rows = [] }) => [...panes, ...rows].find((one) => one?.layer)?.layer ?? '';

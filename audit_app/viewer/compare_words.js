@@ -21,14 +21,17 @@ export class WordsView {
     this.board = el('div', { class: 'sa-board' });
     this.ranking = el('ol', { class: 'sa-ranking', 'aria-label': 'Scores of findings and words' });
     this.problem = el('p', { class: 'sa-view-problem', hidden: true });
+    this.instead = el('p', { class: 'sa-quiet', hidden: true });
     this.scores = el('aside', { class: 'sa-scores' }, el('h3', { text: 'Score among the findings (cosine)' }), this.ranking);
     this.root = el('div', { class: 'sa-view' },
-      el('div', { class: 'sa-view-bar' }, this.input, this.keep, this.state), this.problem,
+      el('div', { class: 'sa-view-bar' }, this.input, this.keep, this.state), this.problem, this.instead,
       el('div', { class: 'sa-words' }, this.board, this.scores));
   }
 
-  show({ problem, pane, text }, context) {
-    this.context = context;
+  show({ problem, pane, text, method }, context) {
+    if (this.method !== method) this.answer = null;
+    Object.assign(this, { context, method });
+    this.sayInstead(context.options);
     const key = [context.caseId, context.reader, context.options.model].join('|');
     const isNew = key !== this.key;
     if (isNew) Object.assign(this, { key, kept: [], answer: null });
@@ -45,9 +48,16 @@ export class WordsView {
     this.panes[1].show(pane, context);
     if (!this.input.value) this.input.value = text;
     this.showAnswer();
-    const question = `${key}|${context.finding}`;
+    const question = [key, context.finding, method].join('|');
     if (this.asked !== question) this.typed(0);
     this.asked = question;
+  }
+
+  // The chosen method may have no maps of free words.
+  sayInstead({ methods, method }) {
+    const title = (wanted) => methods.find(({ name }) => name === wanted)?.title;
+    this.instead.hidden = !this.method || this.method === method;
+    this.instead.textContent = `${title(method)} cannot be asked for free words; these are maps of ${title(this.method)}.`;
   }
 
   typed(pauseMs) {
@@ -60,7 +70,7 @@ export class WordsView {
       return;
     }
     const { caseId, reader, finding, options } = this.context;
-    this.asker.want({ imageId: caseId, reader, finding, model: options.model, text }, pauseMs);
+    this.asker.want({ imageId: caseId, reader, finding, model: options.model, method: this.method, text }, pauseMs);
   }
 
   keydown(event) {

@@ -14,7 +14,7 @@ from audit_app.session import AccessRefused, Visitor
 from model_store.errors import ModelError
 
 NO_STORE: Final = {"Cache-Control": "no-store"}
-FIELDS: Final = ("reader", "finding", "model", "text")
+FIELDS: Final = ("reader", "finding", "model", "method", "text")
 
 
 def send_prompt_map(services: Services, visitor: Visitor, image_id: str, body: Any) -> Response:
@@ -37,6 +37,5 @@ def parse_question(image_id: str, body: Any) -> Question:
     if not isinstance(body, dict) or not all(isinstance(body.get(name), str) for name in FIELDS):
         raise AuditError(f"a question needs the texts {', '.join(FIELDS)}; reload the page")
     text = clean_text(body["text"])
-    return Question(
-        Selection(image_id, body["reader"], body["finding"], body["model"], "gradcam"), text
-    )
+    chosen = (body[name] for name in ("reader", "finding", "model", "method"))
+    return Question(Selection(image_id, *chosen), text)

@@ -1,12 +1,12 @@
-"""A picture's Grad-CAM maps for every dimension of its embedding: what any prompt's map is made of.
+"""A picture's maps for every dimension of its embedding: what any prompt's map is made of.
 
-Grad-CAM's channel weights are linear in the score's gradient, so the map of a score whose gradient
-with respect to the embedding is ``g`` is ``sum_e g_e basis_e``, before its negative part is cut.
+Grad-CAM and HiResCAM are linear in the score's gradient, so the map of a score whose gradient with
+respect to the embedding is ``g`` is ``sum_e g_e basis_e``, before its negative part is cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from model_store.prompt_basis import LINEAR_METHODS
 from model_store.saliency import lastblock
 from model_store.saliency.lastblock import LastBlock, find_last_block
 from model_store.saliency.layers import TargetLayer
@@ -48,7 +49,7 @@ class EmbeddingScorer(Scorer):
 
 
 def embedding_basis(
-    network: EmbeddingScorer, target: TargetLayer, x: Tensor
+    network: EmbeddingScorer, target: TargetLayer, x: Tensor, *, method: str = "gradcam"
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Maps (E, rows, columns), with their negative part, and the embedding (E,).
 
@@ -58,10 +59,15 @@ def embedding_basis(
         network: The image tower.
         target: Where it is read.
         x: Shape (1, 3, h, w), on the network's device.
+        method: One of ``LINEAR_METHODS``.
 
     Raises:
-        ValueError: If ``x`` is not one picture.
+        ValueError: If ``x`` is not one picture, or the method's maps are not linear.
     """
+    if method not in LINEAR_METHODS:
+        raise ValueError(
+            f"{method!r} has no basis maps; expected one of {', '.join(LINEAR_METHODS)}"
+        )
     if x.ndim != 4 or x.shape[:2] != (1, 3):
         raise ValueError(
             f"input of shape {tuple(x.shape)} given; expected one picture (1, 3, h, w)"
@@ -69,35 +75,37 @@ def embedding_basis(
     block = find_last_block(network.visual, target.module)
     with as_found(network):
         if block is not None:
-            maps, embedding = _in_closed_form(block, x)
+            maps, embedding = _in_closed_form(block, x, method)
         else:
-            maps, embedding = _through_the_tail(record(network, target, x))
+            maps, embedding = _through_the_tail(record(network, target, x), method)
     return maps.float().cpu().numpy(), embedding.float().cpu().numpy()
 
 
-def _in_closed_form(block: LastBlock, x: Tensor) -> tuple[Tensor, Tensor]:
+def _in_closed_form(block: LastBlock, x: Tensor, method: str) -> tuple[Tensor, Tensor]:
+    coarse = lastblock.hirescam_maps if method == "hirescam" else lastblock.gradcam_maps
     with torch.no_grad():
         done = lastblock.run(block, x)
         embedding, gradients = lastblock.many_gradients(block, done, nn.Identity())
-        return lastblock.gradcam_maps(block, done, gradients)[0], embedding[0]
+        return coarse(block, done, gradients)[0], embedding[0]
 
 
-def _through_the_tail(recording: Recording) -> tuple[Tensor, Tensor]:
+def _through_the_tail(recording: Recording, method: str) -> tuple[Tensor, Tensor]:
     activations = recording.activations[0]
     embedding = recording.scores
     maps = []
     for start in range(0, embedding.shape[1], DIMENSIONS_AT_ONCE):
-        weights = _channel_weights(recording, start)
-        maps.append(torch.einsum("ec,cij->eij", weights, activations))
-    return torch.cat(maps), embedding.detach()[0]
+        for gradient in _gradients(recording, start):
+            weights = gradient if method == "hirescam" else gradient.mean((1, 2), keepdim=True)
+            maps.append((weights * activations).sum(0))
+    return torch.stack(maps), embedding.detach()[0]
 
 
-def _channel_weights(recording: Recording, start: int) -> Tensor:
-    """Mean gradients (n, C) of the dimensions from ``start`` on."""
+def _gradients(recording: Recording, start: int) -> Iterator[Tensor]:
+    """The gradients (C, rows, columns) of the dimensions from ``start`` on."""
     n_all = recording.scores.shape[1]
     chosen = range(start, min(start + DIMENSIONS_AT_ONCE, n_all))
     each = torch.eye(n_all, device=recording.leaf.device)[list(chosen)][:, None]
     (gradients,) = torch.autograd.grad(
         recording.scores, recording.leaf, each, retain_graph=True, is_grads_batched=True
     )
-    return torch.stack([recording.target.reshape(one)[0].mean(dim=(1, 2)) for one in gradients])
+    return (recording.target.reshape(one)[0] for one in gradients)

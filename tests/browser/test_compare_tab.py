@@ -134,6 +134,15 @@ class CompareTab:
         """The value of an expression in which ``p`` is the panel."""
         return self.page.evaluate(f"() => {{ const p = {PANEL}; return {expression}; }}")
 
+    def wait_for(self, condition: str) -> None:
+        """Waits until an expression in which ``p`` is the panel holds."""
+        told = f"() => {{ const p = {PANEL}; return {condition}; }}"
+        self.page.wait_for_function(told, timeout=LONG_MS)
+
+    def use_method(self, title: str) -> None:
+        self.page.get_by_role("button", name="All methods").click()
+        self.page.get_by_role("button", name=f"Use {title}", exact=True).click()
+
     def heat(self, index: int) -> np.ndarray:
         """The bytes that a pane draws."""
         width, height, flat = self.eval(
@@ -413,7 +422,7 @@ def test_the_map_follows_the_words_with_their_score_among_the_findings(
     box.fill("")
     box.press_sequentially(words, delay=20)
     expect(tab.panes.nth(0).locator("h3")).to_have_text(f'"{words}"', timeout=LONG_MS)
-    maps, scores = told_maps(app, "Phantom 001", "demo-cnn", [words, *FINDINGS])
+    maps, scores = told_maps(app, "Phantom 001", "demo-cnn", "gradcam", [words, *FINDINGS])
     assert np.abs(tab.heat(0) / 255 - normalised(maps[0].astype(float))).max() <= 0.5 / 255 + 1e-6
     ranking = tab.page.locator(".sa-ranking li")
     expect(ranking).to_have_count(len(FINDINGS) + 1)
@@ -427,7 +436,7 @@ def test_the_map_follows_the_words_with_their_score_among_the_findings(
 
 
 def told_maps(
-    app: App, picture: str, model: str, names: list[str]
+    app: App, picture: str, model: str, method: str, names: list[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Maps and cosines of words and findings, from what the worker kept.
 
@@ -436,11 +445,30 @@ def told_maps(
     with Store.open(app.workspace) as store:
         entry = store.models.get(model)
         prompts = load_entry(store, model).prompts
-    basis = read_basis(basis_file(app.workspace, app.records[picture], entry))
+    basis = read_basis(basis_file(app.workspace, app.records[picture], entry, method))
     assert basis is not None
     texts = [prompts.prompts_for(name)[0] if name in FINDINGS else name for name in names]
     rows = [read_text_embedding(text_file(app.workspace, entry, text)) for text in texts]
     return prompt_maps(basis, np.stack([row for row in rows if row is not None]))
+
+
+def test_words_are_explained_by_the_chosen_method_or_it_is_said_that_it_cannot(
+    tab: CompareTab, app: App
+) -> None:
+    tab.open().view("Own words", "words")
+    words = "a thin line"
+    tab.page.get_by_label("Words to ask the model").fill(words)
+    expect(tab.panes.nth(0).locator("h3")).to_have_text(f'"{words}"', timeout=LONG_MS)
+    tab.use_method("HiResCAM")
+    tab.wait_for("p.panes[0].pane.caption.some((line) => line.includes('HiResCAM from basis'))")
+    maps, _ = told_maps(app, "Phantom 001", "demo-cnn", "hirescam", [words, *FINDINGS])
+    assert np.abs(tab.heat(0) / 255 - normalised(maps[0].astype(float))).max() <= 0.5 / 255 + 1e-6
+    tab.use_method("EigenCAM")
+    instead = "EigenCAM cannot be asked for free words; these are maps of Grad-CAM."
+    expect(tab.page.get_by_text(instead)).to_be_visible()
+    tab.wait_for("p.panes[0].pane.caption.some((line) => line.includes('Grad-CAM from basis'))")
+    tab.use_method("Grad-CAM")
+    expect(tab.page.get_by_text(instead)).to_be_hidden()
 
 
 def test_kept_words_stay_in_the_list_beside_the_next_ones(tab: CompareTab) -> None:
@@ -483,7 +511,7 @@ def test_each_method_says_what_it_is_its_source_and_its_layer(tab: CompareTab) -
         for part in (method.title, method.description, method.source, method.layer_rule):
             expect(cards.nth(at)).to_contain_text(part)
     before = tab.heat(0)
-    tab.page.get_by_role("button", name="Use EigenCAM").click()
+    tab.page.locator(".sa-methods").get_by_role("button", name="Use EigenCAM").click()
     tab.ready("modes")
     expect(tab.page.locator("#compare-method input")).to_have_value("EigenCAM")
     expect(line).to_contain_text("EigenCAM")

@@ -90,8 +90,10 @@ def test_an_edited_prompt_keeps_embeddings_and_basis_and_other_weights_do_not(
     edited = {**ENTRY, "prompt_template": "a photo of {}"}
     other = {**ENTRY, "weights_sha256": "2"}
     workspace = services.workspace
-    assert basis_file(workspace, image, ENTRY) == basis_file(workspace, image, edited)
-    assert basis_file(workspace, image, ENTRY) != basis_file(workspace, image, other)
+    kept = basis_file(workspace, image, ENTRY, "gradcam")
+    assert kept == basis_file(workspace, image, edited, "gradcam")
+    assert kept != basis_file(workspace, image, other, "gradcam")
+    assert kept != basis_file(workspace, image, ENTRY, "hirescam")
     assert text_file(workspace, ENTRY, "a") == text_file(workspace, edited, "a")
     assert text_file(workspace, ENTRY, "a") != text_file(workspace, other, "a")
     assert text_file(workspace, ENTRY, "a") != text_file(workspace, ENTRY, "b")

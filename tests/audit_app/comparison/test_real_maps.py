@@ -31,6 +31,7 @@ from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.settings import Settings
 from model_store.demo.phantoms import demo_set
+from model_store.prompt_basis import LINEAR_METHODS
 from model_store.runtime import ModelRuntime
 
 READER = "Synthetic reader"
@@ -189,23 +190,24 @@ def test_a_pair_is_two_models_or_two_modes_of_one(services, selection) -> None:
     assert pair_sides(services, gone)[0] == Side("demo-cnn", "lp")
 
 
+@pytest.mark.parametrize("method", LINEAR_METHODS)
 def test_the_map_of_free_words_is_that_of_the_network_asked_for_them(
-    services, explainer, selection, image
+    services, explainer, selection, image, method
 ) -> None:
     words = "a thin line at the lung's edge"
     entry = load_entry(services.store, "demo-cnn")
     findings = services.store.findings()
     prompts = [text for name in findings for text in entry.prompts.prompts_for(name)]
     texts = [words, *prompts]
-    assert explainer.prepare_prompt(image.image_id, "demo-cnn", texts) == ""
-    question = Question(selection, words)
+    assert explainer.prepare_prompt(image.image_id, "demo-cnn", method, texts) == ""
+    question = Question(replace(selection, method=method), words)
     answer = answer_words(services, AUDITOR, question)
 
     asked = replace(entry, prompts=replace(entry.prompts, texts={"Edema": (words,)}))
     picture = display_picture(load_radiograph(Path(image.path)))
     network = ModelRuntime(lambda _: asked, services.workspace.models)
-    told = network.explain("demo-cnn", "zs", "gradcam", picture, ("Edema",))
-    plain = explainer.runtime.explain("demo-cnn", "zs", "gradcam", picture, findings)
+    told = network.explain("demo-cnn", "zs", method, picture, ("Edema",))
+    plain = explainer.runtime.explain("demo-cnn", "zs", method, picture, findings)
     assert answer["score"] == pytest.approx(float(told.scores[0]), abs=1e-4)
     scores = {one["name"]: one["score"] for one in answer["scores"]}
     expected = dict(zip(findings, plain.scores.tolist(), strict=True))
@@ -229,7 +231,7 @@ def test_words_are_answered_only_to_whom_the_maps_are_open(services, selection, 
 
 
 def test_a_model_says_itself_why_it_cannot_read_some_words(explainer, image) -> None:
-    reason = explainer.prepare_prompt(image.image_id, "demo-cnn", ["opacity " * 60])
+    reason = explainer.prepare_prompt(image.image_id, "demo-cnn", "gradcam", ["opacity " * 60])
     assert "opacity" in reason
 
 

@@ -67,12 +67,13 @@ def test_words_are_one_line_without_invisible_signs() -> None:
 
 
 def test_a_question_that_lacks_a_text_is_refused() -> None:
-    full = {"reader": "mira", "finding": "Edema", "model": "m", "text": " a  b "}
+    full = {"reader": "mira", "finding": "Edema", "model": "m", "method": "hirescam"}
+    full |= {"text": " a  b "}
     assert parse_question("i", full).text == "a b"
     for name in full:
-        with pytest.raises(AuditError, match="reader, finding, model, text"):
+        with pytest.raises(AuditError, match="reader, finding, model, method, text"):
             parse_question("i", {**full, name: None})
-    with pytest.raises(AuditError, match="reader, finding, model, text"):
+    with pytest.raises(AuditError, match="reader, finding, model, method, text"):
         parse_question("i", ["text"])
 
 

@@ -19,7 +19,8 @@ NAME = "film-a.png"
 
 
 def ask(place: Place, **changes: Any) -> Any:
-    body = {"reader": READER, "finding": "Fracture", "model": "m", "text": "a line", **changes}
+    body = {"reader": READER, "finding": "Fracture", "model": "m", "text": "a line"}
+    body |= {"method": "gradcam", **changes}
     cookies = changes.pop("cookies", None)
     headers = {"cookie": cookies} if cookies else {}
     return place.client.post(f"/audit/images/{place.id_of(NAME)}/words", json=body, headers=headers)
@@ -60,7 +61,7 @@ def prepare(place: Place, embeddings: dict[str, np.ndarray]) -> PromptBasis:
         layer="made.up",
         weights_sha256=ENTRY.weights_sha256,
     )
-    write_basis(basis_file(place.workspace, image, entry), basis)
+    write_basis(basis_file(place.workspace, image, entry, "gradcam"), basis)
     texts = [t for f in place.store.findings() for t in ENTRY.prompts.prompts_for(f)]
     for text in texts:
         path = text_file(place.workspace, entry, text)
@@ -99,7 +100,8 @@ def test_a_wrong_question_is_a_422_with_what_to_do(place: Place) -> None:
     for changes, part in (
         ({"text": ""}, "type the words"),
         ({"text": "x" * 301}, "301 signs"),
-        ({"text": None}, "reader, finding, model, text"),
+        ({"text": None}, "reader, finding, model, method, text"),
+        ({"method": "layercam"}, "no maps of free words by 'layercam'; known: gradcam, hirescam"),
     ):
         answer = ask(place, **changes)
         assert answer.status_code == 422

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from model_store.preprocessing import frame_geometry
-from model_store.prompt_basis import PromptBasis, pack_basis, prompt_maps
+from model_store.prompt_basis import LINEAR_METHODS, PromptBasis, pack_basis, prompt_maps
 from model_store.saliency import SALIENCY_METHODS
 from model_store.saliency.basis import EmbeddingScorer, embedding_basis
 from model_store.saliency.layers import TargetLayer, find_layer
@@ -18,10 +18,12 @@ from tests.network_state import make_unusual, same, snapshot
 from tests.saliency_towers import EMBEDDING_SIZE, GRID, INPUT_SIZE, TOWERS, mode_of, pictures
 
 
-def basis_of(visual: nn.Module) -> tuple[NDArray[np.float32], NDArray[np.float32], TargetLayer]:
+def basis_of(
+    visual: nn.Module, method: str = "gradcam"
+) -> tuple[NDArray[np.float32], NDArray[np.float32], TargetLayer]:
     network = EmbeddingScorer(visual).eval()
     target = find_layer(network, "auto", INPUT_SIZE)
-    return *embedding_basis(network, target, pictures(1)), target
+    return *embedding_basis(network, target, pictures(1), method=method), target
 
 
 def random_texts(count: int) -> NDArray[np.float32]:
@@ -30,10 +32,11 @@ def random_texts(count: int) -> NDArray[np.float32]:
     return unit
 
 
+@pytest.mark.parametrize("method", LINEAR_METHODS)
 @pytest.mark.parametrize("tower", TOWERS)
-def test_each_dimension_has_its_own_grad_cam(tower: str) -> None:
+def test_each_dimension_has_its_own_map(tower: str, method: str) -> None:
     visual = TOWERS[tower]()
-    maps, embedding, target = basis_of(visual)
+    maps, embedding, target = basis_of(visual, method)
 
     kept: list[torch.Tensor] = []
     handle = target.module.register_forward_hook(lambda _m, _i, output: kept.append(output))
@@ -44,16 +47,18 @@ def test_each_dimension_has_its_own_grad_cam(tower: str) -> None:
     assert maps.shape == (EMBEDDING_SIZE, *GRID)
     for index in (0, 7, EMBEDDING_SIZE - 1):
         (gradient,) = torch.autograd.grad(expected_embedding[index], kept[0], retain_graph=True)
-        weights = target.reshape(gradient)[0].mean((1, 2))
-        expected = torch.einsum("c,cij->ij", weights, activations).numpy()
+        grid = target.reshape(gradient)[0]
+        weights = grid if method == "hirescam" else grid.mean((1, 2))[:, None, None]
+        expected = (weights * activations).sum(0).numpy()
         np.testing.assert_allclose(maps[index], expected, atol=1e-5 * np.abs(expected).max())
     np.testing.assert_allclose(embedding, expected_embedding.detach().numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("method", LINEAR_METHODS)
 @pytest.mark.parametrize("tower", TOWERS)
-def test_a_prompts_map_from_the_basis_is_its_zero_shot_map(tower: str) -> None:
+def test_a_prompts_map_from_the_basis_is_its_zero_shot_map(tower: str, method: str) -> None:
     visual = TOWERS[tower]()
-    maps, embedding, target = basis_of(visual)
+    maps, embedding, target = basis_of(visual, method)
     texts = random_texts(3)
     packed, scale = pack_basis(maps)
     geometry = frame_geometry("squash", INPUT_SIZE, INPUT_SIZE)
@@ -62,7 +67,7 @@ def test_a_prompts_map_from_the_basis_is_its_zero_shot_map(tower: str) -> None:
     found, scores = prompt_maps(basis, texts)
 
     mode = mode_of(TextScorer(visual, torch.from_numpy(texts)))
-    expected = SALIENCY_METHODS["gradcam"].maps(mode, pictures(1))
+    expected = SALIENCY_METHODS[method].maps(mode, pictures(1))
     highest = expected.maps.max()
     assert highest > 0
     # Half precision keeps three digits of the basis.
@@ -77,6 +82,13 @@ def test_making_a_basis_gives_the_network_back_as_it_was() -> None:
         before = make_unusual(network)
         embedding_basis(network, target, pictures(1))
         assert same(snapshot(network), before)
+
+
+def test_a_method_whose_maps_are_not_linear_has_no_basis() -> None:
+    network = EmbeddingScorer(TOWERS["class token"]()).eval()
+    target = find_layer(network, "auto", INPUT_SIZE)
+    with pytest.raises(ValueError, match="'layercam' has no basis maps; expected one of gradcam"):
+        embedding_basis(network, target, pictures(1), method="layercam")
 
 
 def test_several_pictures_at_once_are_refused() -> None:
