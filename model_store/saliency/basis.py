@@ -83,9 +83,9 @@ def embedding_basis(
 
 def _in_closed_form(block: LastBlock, x: Tensor, method: str) -> tuple[Tensor, Tensor]:
     coarse = lastblock.hirescam_maps if method == "hirescam" else lastblock.gradcam_maps
-    with torch.no_grad():
-        done = lastblock.run(block, x)
-        embedding, gradients = lastblock.many_gradients(block, done, nn.Identity())
+    done = lastblock.run(block, x)
+    embedding, gradients = lastblock.many_gradients(block, done, nn.Identity())
+    with torch.inference_mode():
         return coarse(block, done, gradients)[0], embedding[0]
 
 
