@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from annotations.store import Store
 from annotations.store.trail import LogFilter
 from annotations.workspace import create_workspace
 from audit_app.guard import Guard
-from audit_app.login_backoff import LoginBackoff
+from audit_app.known_browsers import KnownBrowsers
 from audit_app.page_calls import HASHES_PER_USER, SessionOwners
 from audit_app.presence import Connected, Presence
 from audit_app.row_limit import ROWS_PER_WINDOW, RowLimit
@@ -22,6 +23,7 @@ from audit_app.services import Services
 from audit_app.session_clock import SessionClock
 from audit_app.session_endings import SessionEndings
 from audit_app.settings import Settings
+from audit_app.sign_in_limits import SignInLimits
 from audit_app.witness import LogWitness
 from tests.audit_app.test_guard import SHARED, Answer, Clock, Site
 
@@ -44,8 +46,8 @@ class Members(Site):
         self.guard = Guard(
             self.inner,
             self.policy,
+            limits=SignInLimits(KnownBrowsers(services.workspace.seal), self.clock),
             clock=SessionClock(self.settings.idle_s, self.settings.absolute_s, self.clock),
-            backoff=LoginBackoff(self.clock),
             witness=LogWitness(services),
         )
         self.guard._endings = SessionEndings(LogWitness(services).sessions_ended, self.clock)
@@ -177,8 +179,10 @@ class TestLog:
         members.inner.status = 400
         for _ in range(300):
             members.sign_in()
-        failed = members.logged("sign in failed")
-        assert 5 < len(failed) <= ROWS_PER_WINDOW
+        rows = Counter(members.logged("sign in failed"))
+        # Of the account while its back-off is asked, of the address once that has tried too much.
+        assert set(rows) == {("", "anna"), ("", "(any name)")}
+        assert set(rows.values()) == {ROWS_PER_WINDOW}
 
     @pytest.mark.parametrize(
         ("given", "status", "reason"),

@@ -127,9 +127,10 @@ def test_with_accounts_everything_works_after_the_sign_in(browser: Browser, tmp_
         page.locator("#administer").click()
         expect(page.locator(".toast-body")).to_contain_text("your role is reader")
         assert watched.complaints == []
-        (cookie,) = context.cookies()
-        assert cookie["httpOnly"]
-        assert cookie["sameSite"] == "Strict"
+        cookies = context.cookies()
+        assert {cookie["path"] for cookie in cookies} == {"/", "/login"}
+        assert all(cookie["httpOnly"] for cookie in cookies)
+        assert {cookie["sameSite"] for cookie in cookies} == {"Strict"}
         page.reload()
         expect(page.locator("#greeting")).to_contain_text("hello anna", timeout=20_000)
         context.close()

@@ -268,8 +268,9 @@ class TestTls:
         finally:
             running.close()
         assert (answer.status_code, refused.status_code) == (200, 403)
-        (cookie,) = answer.headers.get_list("set-cookie")
-        assert "Secure" in cookie
+        cookies = answer.headers.get_list("set-cookie")
+        assert [cookie.partition("-")[0] for cookie in cookies] == ["access", "known"]
+        assert all("Secure" in cookie for cookie in cookies)
 
 
 class TestFiles:
@@ -331,7 +332,7 @@ class TestWithAccounts:
         assert client.get("/audit/who").text == "anna"
         again = client.post("/login", data={"username": "anna", "password": PASSWORD})
         cookies = again.headers.get_list("set-cookie")
-        assert len(cookies) == 1
+        assert len(cookies) == 1  # the other one, of a known browser, came back with the form
         assert "HttpOnly" in cookies[0]
         assert "SameSite=Strict" in cookies[0]
 
@@ -392,6 +393,30 @@ class TestWithAccounts:
         with httpx.Client(base_url=members_page.url, timeout=60) as client:
             statuses = [client.post("/login", data=form).status_code for _ in range(6)]
         assert statuses == [400] * 5 + [429]
+
+    def test_nobody_on_this_computer_can_claim_another_address(
+        self, member_services: Services, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+        running = start(build_demo(member_services), member_services, QUIET)
+        form = {"username": "anna", "password": "wrong password"}
+        try:
+            with httpx.Client(base_url=running.url, timeout=60) as client:
+                statuses = [
+                    client.post(
+                        "/login", data=form, headers={"X-Forwarded-For": f"9.9.9.{i}:{5000 + i}"}
+                    ).status_code
+                    for i in range(6)
+                ]
+        finally:
+            running.close()
+        assert statuses == [400] * 5 + [429]
+        addresses = {
+            row.details["address"]
+            for row in member_services.store.log.rows(limit=100)
+            if row.kind == "sign in failed"
+        }
+        assert addresses == {"127.0.0.1"}
 
     def test_a_session_ends_by_the_clock(self, member_services: Services) -> None:
         settings = replace(QUIET, idle_s=0.8)
@@ -513,9 +538,10 @@ class TestSharing:
             form = {"username": "anna", "password": PASSWORD}
             signed_in = httpx.post(f"{running.url}login", headers=origin, data=form, timeout=60)
             assert signed_in.status_code == 200
-            (cookie,) = signed_in.headers.get_list("set-cookie")
-            assert "Secure" in cookie
-            assert "SameSite=Strict" in cookie
+            cookies = signed_in.headers.get_list("set-cookie")
+            assert [cookie.partition("-")[0] for cookie in cookies] == ["access", "known"]
+            assert all("Secure" in cookie for cookie in cookies)
+            assert all("SameSite=Strict" in cookie for cookie in cookies)
             foreign = {**shared, "Origin": "https://evil.example"}
             assert httpx.post(f"{running.url}login", headers=foreign, data=form).status_code == 403
             assert running.link is not None
