@@ -83,7 +83,7 @@ class Guard:
         headers = Headers(scope=scope)
         origin = self._policy.origin_of(scope, headers.get("host", ""))
         body = Body(receive, self._policy.max_body_of(scope["path"]))
-        answer = Answer(scope["path"], origin or "", send, body)
+        answer = Answer(scope["path"], origin or "", send)
         session = await self._current_session(scope)
         refusal = self._refusal(scope, headers, origin, session)
         if refusal is not None or origin is None:
@@ -164,9 +164,8 @@ class Guard:
     async def _pass_on(
         self, scope: Scope, body: Body, send: Answer, session: SignedIn | None
     ) -> None:
-        path, is_post = scope["path"], scope["method"] == "POST"
-        if is_post and path not in rules.UPLOAD_PATHS:
-            await body.read()
+        path = scope["path"]
+        await body.read()
         call = call_in(scope, body.content) if path.startswith(rules.API) else PageCall()
         if session is not None:
             if not self._is_own(scope["app"], call, session):

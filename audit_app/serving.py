@@ -308,7 +308,7 @@ def _launch(demo: gr.Blocks, services: Services, settings: Settings, app: App, l
             strict_cors=True,
             allowed_paths=None,
             blocked_paths=blocked_paths(services.workspace),
-            max_file_size=settings.max_upload_bytes,
+            max_file_size="64mb",
             max_threads=MAX_THREADS,
             state_session_capacity=KEPT_SESSIONS,
             root_path="",

@@ -130,7 +130,7 @@ class TestRights:
 
     def test_raw_calls_without_a_session_are_refused_and_logged(self, ward: Ward) -> None:
         body = {"data": [], "fn_index": 1, "session_hash": "x"}
-        for path in ("queue/join", "run/predict", "cancel", "upload"):
+        for path in ("queue/join", "run/predict", "cancel", "reset"):
             answer = httpx.post(f"{ward.running.url}gradio_api/{path}", json=body)
             assert answer.status_code == 401
         assert "Not authenticated" in ward.refusals("")

@@ -212,18 +212,24 @@ class TestWithoutAccounts:
         assert result["output"]["error"] is None
         assert "passwd" not in json.dumps(result)
 
-    def test_an_endless_upload_is_cut_off(self, services: Services) -> None:
-        settings = replace(QUIET, max_upload_bytes=1000)
+    def test_nothing_can_be_uploaded(self, open_page: RunningApp, tmp_path: Path) -> None:
+        files = {"files": ("a.csv", b"a,b\n")}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+            sent = httpx.post(f"{open_page.url}gradio_api/upload", files=files)
+        watched = httpx.get(f"{open_page.url}gradio_api/upload_progress?upload_id=x")
+        assert (sent.status_code, watched.status_code) == (404, 404)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_an_endless_body_is_cut_off(self, services: Services) -> None:
+        settings = replace(QUIET, max_body_bytes=1000)
         running = start(build_demo(services), services, settings)
+        join, kind = f"{running.url}gradio_api/queue/join", {"content-type": "application/json"}
+        content = b'{"data": ["' + b"x" * 5000 + b'"]}'
         try:
-            files = {"files": ("a.csv", b"x" * 5000)}
-            announced = httpx.post(f"{running.url}gradio_api/upload", files=files)
-            form = announced.request.read()
-            chunked = httpx.post(
-                f"{running.url}gradio_api/upload",
-                content=(form[i : i + 100] for i in range(0, len(form), 100)),
-                headers={"content-type": announced.request.headers["content-type"]},
-            )
+            announced = httpx.post(join, content=content, headers=kind)
+            parts = (content[i : i + 100] for i in range(0, len(content), 100))
+            chunked = httpx.post(join, content=parts, headers=kind)
         finally:
             running.close()
         assert (announced.status_code, chunked.status_code) == (413, 413)
