@@ -22,6 +22,7 @@ from audit_app.refusal import Refusal
 from audit_app.request_body import Body, BodyTooLarge
 from audit_app.session import (
     SignedIn,
+    drop_page,
     end_session,
     hash_of_event,
     signed_in,
@@ -171,6 +172,8 @@ class Guard:
             if not self._is_own(scope["app"], call, session):
                 await self._refuse(_NOT_YOURS, scope, send, session)
                 return
+            for surplus in self._owners.push_out(session.name):
+                drop_page(scope["app"], surplus)
             if self._policy.is_attended(path, call.event):
                 self._clock.use(session.token)
         await self._app(scope, body, send)

@@ -32,7 +32,8 @@ OWN_PREFIX = "/audit/"
 LOGOUT_PATH = "/logout"
 SIGNED_IN_PREFIXES = (f"{API}/heartbeat/", OWN_PREFIX)
 FILE_PREFIX = f"{API}/file="
-EVENT_PATHS = frozenset({f"{API}/queue/join", f"{API}/run/predict", f"{API}/run/predict/"})
+JOIN_PATH = f"{API}/queue/join"
+EVENT_PATHS = frozenset({JOIN_PATH, f"{API}/run/predict", f"{API}/run/predict/"})
 LOGIN_PATHS = frozenset({"/login", "/login/"})
 UNATTENDED_PATHS = frozenset({f"{API}/queue/data", f"{API}/reset"})
 UNATTENDED_PREFIXES = (f"{API}/heartbeat/", *STATIC_PREFIXES)

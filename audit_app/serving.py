@@ -25,6 +25,7 @@ from audit_app.accounts import build_verify
 from audit_app.errors import AuditError
 from audit_app.guard import Guard
 from audit_app.known_browsers import KnownBrowsers
+from audit_app.page_calls import KEPT_PAGES
 from audit_app.policy import UNATTENDED_TRIGGERS, Policy
 from audit_app.services import Services
 from audit_app.settings import Settings
@@ -35,7 +36,6 @@ from audit_app.witness import LogWitness
 log = logging.getLogger(__name__)
 
 MAX_THREADS = 16
-KEPT_SESSIONS = 200
 # Gradio's form shows nothing when an attempt has to wait, so it is said beforehand.
 SIGN_IN_MESSAGE = (
     "Sign in with the account that an admin of this workspace made for you. After five wrong "
@@ -310,7 +310,7 @@ def _launch(demo: gr.Blocks, services: Services, settings: Settings, app: App, l
             blocked_paths=blocked_paths(services.workspace),
             max_file_size="64mb",
             max_threads=MAX_THREADS,
-            state_session_capacity=KEPT_SESSIONS,
+            state_session_capacity=KEPT_PAGES,
             root_path="",
             theme=look.theme,
             css=look.css,

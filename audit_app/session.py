@@ -72,6 +72,13 @@ def open_tokens(app: Any) -> frozenset[str]:
     return frozenset(app.tokens)
 
 
+def drop_page(app: Any, session_hash: str) -> None:
+    """Forget the state of a page; if it is open yet, it goes on with a new one."""
+    with app.state_holder.lock:
+        app.state_holder.session_data.pop(session_hash, None)
+        app.state_holder.time_last_used.pop(session_hash, None)
+
+
 def hash_of_event(app: Any, event_id: str | None) -> str | None:
     """The session hash under which an event waits or runs, ``None`` when it does neither."""
     if event_id is None:

@@ -350,7 +350,7 @@ class TestBodies:
 
 
 def event(number: int) -> tuple[bytes, ...]:
-    return (json.dumps({"fn_index": number, "data": []}).encode(),)
+    return (json.dumps({"fn_index": number, "data": [], "session_hash": "page"}).encode(),)
 
 
 class TestSessions:
