@@ -235,6 +235,23 @@ class TestWithoutAccounts:
         assert (announced.status_code, chunked.status_code) == (413, 413)
 
 
+def test_a_page_that_asks_nobody_to_sign_in_serves_nobody_once_there_are_accounts(
+    services: Services,
+) -> None:
+    running = start(build_demo(services), services, QUIET, [who(services)])
+    try:
+        with httpx.Client(base_url=running.url, timeout=30) as client:
+            before = run_event(client, running, "upper", ["abc"])
+            add_account(services.store, "anna", "reader", PASSWORD)
+            after = run_event(client, running, "upper", ["abc"])
+            assert client.get("/audit/who").text == "nobody"
+    finally:
+        running.close()
+    assert before["success"]
+    assert not after["success"]
+    assert "stop the page and start it again" in after["output"]["error"]
+
+
 @pytest.mark.parametrize("host", ["localhost", "::1"])
 def test_other_names_of_this_machine_serve_too(services: Services, host: str) -> None:
     if host == "::1" and not socket.has_ipv6:
