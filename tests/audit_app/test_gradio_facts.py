@@ -131,6 +131,35 @@ class TestGradioItself:
         assert call(plain, 1, [None], "chosen-by-the-client") == ["of anna"]
         assert call(plain, 1, [None], "another") == ["nothing"]
 
+    def test_the_sign_in_page_tells_of_public_events_and_not_of_private_ones(self) -> None:
+        with gr.Blocks() as demo:
+            told = gr.Dropdown(["Public Choice"], label="Public Label")
+            told.change(str, told, None, api_name="public_name")
+            kept = gr.Dropdown(["Private Choice"], label="Private Label")
+            kept.change(str, kept, None, api_visibility="private", api_name="private_name")
+            gr.Textbox(lambda: "x", label="Filled Label")  # which Gradio makes a public event of
+        demo.launch(auth=("a", "b"), prevent_thread_lock=True, quiet=True)
+        try:
+            page = httpx.get(demo.local_url).text
+        finally:
+            demo.close()
+        assert "auth_required" in page
+        for word in ("Public Choice", "Public Label", "public_name", "Filled Label"):
+            assert word in page
+        for word in ("Private Choice", "Private Label", "private_name"):
+            assert word not in page
+
+    def test_under_another_name_every_origin_is_welcome_with_its_cookies(self, plain: str) -> None:
+        headers = {"Host": "rebound.example", "Origin": "http://evil.example"}
+        answer = httpx.get(f"{plain}config", headers=headers)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "http://evil.example"
+        assert answer.headers["access-control-allow-credentials"] == "true"
+        assert "content-security-policy" not in answer.headers
+
+    def test_a_picture_loses_detail_unless_told_otherwise(self) -> None:
+        assert gr.Image(render=False).format == "webp"
+
     def test_a_private_event_runs_for_everybody(self, plain: str) -> None:
         assert call(plain, 0, ["anybody"], "a-stranger")[-1] == "anybody"
         info = httpx.get(f"{plain}gradio_api/info").json()
