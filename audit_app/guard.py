@@ -5,34 +5,33 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from anyio.to_thread import run_sync
 from starlette.datastructures import Headers
-from starlette.formparsers import MultiPartException
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audit_app import policy as rules
+from audit_app.caller import address_of
 from audit_app.guarded_answer import Answer
-from audit_app.login_backoff import LoginBackoff
 from audit_app.page_calls import PageCall, SessionOwners, call_in
 from audit_app.policy import Access, Policy
+from audit_app.refusal import Refusal
 from audit_app.request_body import Body, BodyTooLarge
 from audit_app.session import (
     SignedIn,
-    canonical_name,
+    drop_page,
     end_session,
     hash_of_event,
-    open_tokens,
     signed_in,
 )
 from audit_app.session_clock import SessionClock
 from audit_app.session_endings import SessionEndings
-from audit_app.witness import HAS_TO_WAIT, WRONG_PASSWORD, Witness
+from audit_app.sign_in import SignIn
+from audit_app.sign_in_limits import SignInLimits
+from audit_app.witness import Witness
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +41,6 @@ EMBEDDED = frozenset(
     {"audio", "embed", "font", "frame", "iframe", "image", "object", "style", "track", "video"}
 )
 DROPPED_REQUEST_HEADERS = (b"forwarded", b"x-forwarded-", b"x-gradio-server", b"x-original-")
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An answer that the guard gives itself."""
-
-    status: int
-    sentence: str
-
-    def response(self) -> Response:
-        """The refusal as JSON, in the form in which the page expects errors."""
-        return JSONResponse({"detail": self.sentence}, self.status)
 
 
 _WRONG_HOST: Final = Refusal(421, "this host is not served here")
@@ -71,15 +58,15 @@ class Guard:
         app: ASGIApp,
         policy: Policy,
         *,
+        limits: SignInLimits,
         clock: SessionClock | None = None,
-        backoff: LoginBackoff | None = None,
         witness: Witness | None = None,
     ) -> None:
         self._app = app
         self._policy = policy
         settings = policy.settings
         self._clock = clock or SessionClock(settings.idle_s, settings.absolute_s)
-        self._backoff = backoff or LoginBackoff()
+        self._sign_in = SignIn(app, limits, self._clock, witness)
         self._witness = witness
         self._endings = SessionEndings(witness.sessions_ended) if witness else None
         self._owners = SessionOwners()
@@ -97,18 +84,22 @@ class Guard:
         headers = Headers(scope=scope)
         origin = self._policy.origin_of(scope, headers.get("host", ""))
         body = Body(receive, self._policy.max_body_of(scope["path"]))
-        answer = Answer(scope["path"], origin or "", send, body)
+        answer = Answer(scope["path"], origin or "", send)
         session = await self._current_session(scope)
         refusal = self._refusal(scope, headers, origin, session)
         if refusal is not None or origin is None:
             await self._refuse(refusal or _WRONG_HOST, scope, answer, session)
             return
+        through_link = headers.get("host", "").lower() in self._policy.shared_origins
         if session is not None and self._witness is not None:
-            through_link = headers.get("host", "").lower() in self._policy.shared_origins
             self._witness.saw(session.name, through_link=through_link)
+        address = address_of(scope, through_link=through_link)
         scope = _as_seen_by(origin, scope)
         try:
-            await self._pass_on(scope, body, answer, session)
+            if self._is_sign_in(scope):
+                await self._sign_in.serve(scope, body, answer, address)
+            else:
+                await self._pass_on(scope, body, answer, session)
         except BodyTooLarge:
             await self._refuse(_TOO_LARGE, scope, answer, session)
         except ClientDisconnect:
@@ -116,6 +107,10 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - nothing below may show or print its values
             log.error("%s", where_it_failed(error))
             await _FAILED.response()(scope, receive, answer.unless_begun())
+
+    def _is_sign_in(self, scope: Scope) -> bool:
+        is_form = scope["method"] == "POST" and scope["path"] in rules.LOGIN_PATHS
+        return is_form and self._policy.accounts
 
     def _refusal(
         self, scope: Scope, headers: Headers, origin: str | None, session: SignedIn | None
@@ -170,17 +165,15 @@ class Guard:
     async def _pass_on(
         self, scope: Scope, body: Body, send: Answer, session: SignedIn | None
     ) -> None:
-        path, is_post = scope["path"], scope["method"] == "POST"
-        if is_post and path in rules.LOGIN_PATHS and self._policy.accounts:
-            await self._sign_in(scope, body, send)
-            return
-        if is_post and path not in rules.UPLOAD_PATHS:
-            await body.read()
+        path = scope["path"]
+        await body.read()
         call = call_in(scope, body.content) if path.startswith(rules.API) else PageCall()
         if session is not None:
             if not self._is_own(scope["app"], call, session):
                 await self._refuse(_NOT_YOURS, scope, send, session)
                 return
+            for surplus in self._owners.push_out(session.name):
+                drop_page(scope["app"], surplus)
             if self._policy.is_attended(path, call.event):
                 self._clock.use(session.token)
         await self._app(scope, body, send)
@@ -211,60 +204,6 @@ class Guard:
         elif send.status == 403 and path.startswith(rules.OWN_PREFIX):
             await self._tell(lambda w: w.refused(name, 403, "not allowed with this role"))
 
-    async def _sign_in(self, scope: Scope, body: Body, send: Answer) -> None:
-        await body.read()
-        given = await name_in_form(scope, body.replayed())
-        name, address = canonical_name(given), self._address(scope)
-        wait_s = self._backoff.begin(name, address)
-        if wait_s > 0:
-            await self._tell(lambda w: w.sign_in_failed(name, address, HAS_TO_WAIT))
-            response = Refusal(429, f"too many attempts; wait {wait_s:.0f} s").response()
-            response.headers["Retry-After"] = str(int(wait_s) + 1)
-            await response(scope, body, send)
-            return
-        held = _Held()
-        # Before the password is checked: whatever ends sessions after this ends the new one, too.
-        row = await run_sync(self._witness.log_head) if self._witness else 0
-        await self._app(scope, body, held)
-        if held.status == 200:
-            self._backoff.succeeded(name, address)
-            self._clock.adopt(open_tokens(scope["app"]), since_row=row)
-            await self._tell(lambda w: w.signed_in(name, address))
-        else:
-            await self._tell(lambda w: w.sign_in_failed(name, address, WRONG_PASSWORD))
-        await held.release(send)
-
-    def _address(self, scope: Scope) -> str:
-        """The client's address; forwarded ones count only behind an open share link.
-
-        uvicorn believes X-Forwarded-For from loopback and then gives port 0; without a link
-        nobody but a local program can have written that header.
-        """
-        address, port = scope.get("client") or ("unknown", None)
-        return address if port or self._policy.shared_origins else "127.0.0.1"
-
-
-class _Held:
-    """Keeps a short answer back until what it tells of is written down."""
-
-    def __init__(self) -> None:
-        self._messages: list[Message] = []
-
-    @property
-    def status(self) -> int | None:
-        """The answer's status."""
-        starts = (m["status"] for m in self._messages if m["type"] == "http.response.start")
-        return next(starts, None)
-
-    async def __call__(self, message: Message) -> None:
-        """Keep one message."""
-        self._messages.append(message)
-
-    async def release(self, send: Send) -> None:
-        """Send what was kept."""
-        for message in self._messages:
-            await send(message)
-
 
 def is_foreign(headers: Headers, origin: str, *, is_page_view: bool) -> bool:
     """Whether another site's page caused the request.
@@ -287,16 +226,6 @@ def is_everywhere(scope: Scope) -> bool:
     """Whether a sign-out ends all sessions of the account, as Gradio's does unless told not to."""
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     return (query.get("all_session") or ["true"])[0].lower() not in {"false", "0", "no", "off"}
-
-
-async def name_in_form(scope: Scope, receive: Receive) -> str:
-    """The user name of a sign-in form, "" where there is none."""
-    try:
-        async with Request(scope, receive).form() as form:
-            name = form.get("username")
-    except (MultiPartException, ClientDisconnect):
-        return ""
-    return name.strip() if isinstance(name, str) else ""
 
 
 def where_it_failed(error: BaseException) -> str:

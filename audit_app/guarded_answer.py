@@ -8,7 +8,6 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Send
 
 from audit_app import policy as rules
-from audit_app.request_body import Body, BodyTooLarge
 
 SESSION_COOKIE = b"access-token-"
 UNSECURE_SESSION_COOKIE = b"access-token-unsecure-"
@@ -17,24 +16,14 @@ UNSECURE_SESSION_COOKIE = b"access-token-unsecure-"
 class Answer:
     """The sending side: adds the headers, makes cookies strict, remembers the status."""
 
-    def __init__(self, path: str, origin: str, send: Send, body: Body) -> None:
+    def __init__(self, path: str, origin: str, send: Send) -> None:
         self._path = path
         self._origin = origin
         self._send = send
-        self._body = body
         self.status: int | None = None
 
     async def __call__(self, message: Message) -> None:
-        """Send one message of the response.
-
-        Raises:
-            BodyTooLarge: Instead of whatever the app made of a body that was cut off.
-        """
-        if self.status is None and self._body.is_too_large:
-            raise BodyTooLarge
-        await self._send_on(message)
-
-    async def _send_on(self, message: Message) -> None:
+        """Send one message of the response."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message = {**message, "headers": self._rewritten(message.get("headers", ()))}
@@ -46,7 +35,7 @@ class Answer:
 
         async def send(message: Message) -> None:
             if not has_begun:
-                await self._send_on(message)
+                await self(message)
 
         return send
 

@@ -20,24 +20,24 @@ class _Attempts:
 
 
 class LoginBackoff:
-    """Counts attempts per account name *and* address of the client.
+    """Counts attempts per account name *and* guesser: a network, or a browser that is known.
 
     So a stranger who guesses a colleague's password waits, and the colleague, who comes from
-    another address, does not. An attempt counts as failed until it is known to have succeeded:
-    many at once gain nothing.
+    another address or has signed in there before, does not. An attempt counts as failed until
+    it is known to have succeeded: many at once gain nothing.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._attempts: OrderedDict[tuple[str, str], _Attempts] = OrderedDict()
 
-    def begin(self, name: str, address: str) -> float:
+    def begin(self, name: str, guesser: str) -> float:
         """Register an attempt.
 
         Returns:
             0.0 if it may go on, otherwise the seconds to wait; then it is not registered.
         """
-        key = (name, address)
+        key = (name, guesser)
         attempts = self._attempts.setdefault(key, _Attempts())
         self._attempts.move_to_end(key)
         wait_s = attempts.free_at - self._clock()
@@ -49,9 +49,9 @@ class LoginBackoff:
             self._attempts.popitem(last=False)
         return 0.0
 
-    def succeeded(self, name: str, address: str) -> None:
+    def succeeded(self, name: str, guesser: str) -> None:
         """Forget the failures: the password was right."""
-        self._attempts.pop((name, address), None)
+        self._attempts.pop((name, guesser), None)
 
 
 def wait_after(n_failed: int) -> float:

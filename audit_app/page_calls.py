@@ -9,7 +9,12 @@ from urllib.parse import parse_qs
 
 from starlette.types import Scope
 
-HASHES_PER_USER = 500
+from audit_app.policy import JOIN_PATH
+
+# Gradio keeps the state of so many pages for all accounts together ...
+KEPT_PAGES = 200
+# ... of which one account may fill a tenth, so that nobody pushes out the pages of the others.
+PAGES_PER_ACCOUNT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +25,8 @@ class PageCall:
         event: Id of the event that is to run.
         session_hash: Under which the page's state and answers are kept; the page made it up.
         event_id: Of an event that is already on its way.
-        is_ambiguous: Whether it names several session hashes: Gradio may read another one than
-            the guard.
+        is_ambiguous: Whether it names several session hashes, of which Gradio may read another
+            one than the guard, or none where Gradio would make one up.
     """
 
     event: int | None = None
@@ -38,12 +43,13 @@ def call_in(scope: Scope, body: bytes) -> PageCall:
     named = [_text(content.get("session_hash")), *query.get("session_hash", [])]
     named += [in_path] if is_heartbeat else []
     hashes = list(dict.fromkeys(one for one in named if one))
+    makes_one_up = bool(content) and not hashes and scope["path"] == JOIN_PATH
     event = content.get("fn_index")
     return PageCall(
         event if isinstance(event, int) else None,
         hashes[0] if hashes else None,
         _text(content.get("event_id")),
-        len(hashes) > 1,
+        len(hashes) > 1 or makes_one_up,
     )
 
 
@@ -62,7 +68,8 @@ def _text(value: object) -> str | None:
 class SessionOwners:
     """Whose each session hash is: of the account that used it first.
 
-    Gradio gives a page's state and answers to whoever names its hash.
+    Gradio gives a page's state and answers to whoever names its hash. Each page that is opened or
+    reloaded has a new one.
     """
 
     def __init__(self) -> None:
@@ -77,7 +84,12 @@ class SessionOwners:
         mine = self._of_user.setdefault(name, OrderedDict())
         mine[session_hash] = None
         mine.move_to_end(session_hash)
-        while len(mine) > HASHES_PER_USER:
-            oldest, _ = mine.popitem(last=False)
-            del self._owner[oldest]
         return True
+
+    def push_out(self, name: str) -> list[str]:
+        """The account's hashes beyond its share, used longest ago; they are nobody's now."""
+        mine = self._of_user.get(name, OrderedDict())
+        surplus = list(mine)[:-PAGES_PER_ACCOUNT]
+        for session_hash in surplus:
+            del mine[session_hash], self._owner[session_hash]
+        return surplus

@@ -26,16 +26,16 @@ STATIC_PREFIXES = ("/assets/", "/static/", "/svelte/")
 SIGNED_IN_PATHS = frozenset(
     {"/logout", "/config", "/config/"}
     | {f"{API}/{name}" for name in ("queue/join", "queue/data", "run/predict", "run/predict/")}
-    | {f"{API}/{name}" for name in ("upload", "upload_progress", "cancel", "reset")}
+    | {f"{API}/cancel", f"{API}/reset"}
 )
 OWN_PREFIX = "/audit/"
 LOGOUT_PATH = "/logout"
 SIGNED_IN_PREFIXES = (f"{API}/heartbeat/", OWN_PREFIX)
 FILE_PREFIX = f"{API}/file="
-EVENT_PATHS = frozenset({f"{API}/queue/join", f"{API}/run/predict", f"{API}/run/predict/"})
-UPLOAD_PATHS = frozenset({f"{API}/upload"})
+JOIN_PATH = f"{API}/queue/join"
+EVENT_PATHS = frozenset({JOIN_PATH, f"{API}/run/predict", f"{API}/run/predict/"})
 LOGIN_PATHS = frozenset({"/login", "/login/"})
-UNATTENDED_PATHS = frozenset({f"{API}/queue/data", f"{API}/upload_progress", f"{API}/reset"})
+UNATTENDED_PATHS = frozenset({f"{API}/queue/data", f"{API}/reset"})
 UNATTENDED_PREFIXES = (f"{API}/heartbeat/", *STATIC_PREFIXES)
 UNATTENDED_TRIGGERS = frozenset(
     {"tick", "load", "unload", "change", "refresh", "then", "success", "failure"}
@@ -169,8 +169,6 @@ class Policy:
 
     def max_body_of(self, path: str) -> int:
         """Bytes that a request to this path may carry."""
-        if path in UPLOAD_PATHS:
-            return self.settings.max_upload_bytes
         return MAX_LOGIN_BYTES if path in LOGIN_PATHS else self.settings.max_body_bytes
 
 

@@ -20,11 +20,6 @@ class Body:
         self._ahead: list[Message] = []
 
     @property
-    def is_too_large(self) -> bool:
-        """Whether more has arrived than allowed."""
-        return self._n_bytes > self._limit
-
-    @property
     def content(self) -> bytes:
         """What was read ahead."""
         return b"".join(message.get("body", b"") for message in self._ahead)
@@ -60,6 +55,6 @@ class Body:
     async def _next(self) -> Message:
         message = await self._receive()
         self._n_bytes += len(message.get("body", b""))
-        if self.is_too_large:
+        if self._n_bytes > self._limit:
             raise BodyTooLarge
         return message

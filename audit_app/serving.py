@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import webbrowser
@@ -23,21 +24,23 @@ from annotations.workspace import Workspace
 from audit_app.accounts import build_verify
 from audit_app.errors import AuditError
 from audit_app.guard import Guard
+from audit_app.known_browsers import KnownBrowsers
+from audit_app.page_calls import KEPT_PAGES
 from audit_app.policy import UNATTENDED_TRIGGERS, Policy
 from audit_app.services import Services
 from audit_app.settings import Settings
 from audit_app.sharing import ShareLink, check_sharing, open_link
-from audit_app.witness import LogWitness, Witness
+from audit_app.sign_in_limits import SignInLimits
+from audit_app.witness import LogWitness
 
 log = logging.getLogger(__name__)
 
 MAX_THREADS = 16
-KEPT_SESSIONS = 200
 # Gradio's form shows nothing when an attempt has to wait, so it is said beforehand.
 SIGN_IN_MESSAGE = (
     "Sign in with the account that an admin of this workspace made for you. After five wrong "
     "passwords in a row the form does not answer for a while: 2 seconds, then twice as long "
-    "each time, at most 5 minutes."
+    "each time, at most 5 minutes. When very many sign in at once, try again in half a minute."
 )
 # A page left open after its session ended would otherwise fail with each click.
 SIGN_IN_AGAIN = """<script>
@@ -103,11 +106,11 @@ class GuardedApp(App):
     """Gradio's application with the guard outside of everything, also of its CORS answers."""
 
     def __init__(
-        self, policy: Policy, routes: Sequence[BaseRoute], witness: Witness, *, dark: bool
+        self, policy: Policy, routes: Sequence[BaseRoute], services: Services, *, dark: bool
     ) -> None:
         super().__init__(default_response_class=ORJSONResponse, openapi_url=None)
         self._policy = policy
-        self._witness = witness
+        self._services = services
         self._dark = dark
         self.router.routes.extend(routes)
 
@@ -115,7 +118,8 @@ class GuardedApp(App):
         """Gradio's own stack behind the guard."""
         stack = super().build_middleware_stack()
         served = DarkByDefault(stack) if self._dark else stack
-        return Guard(served, self._policy, witness=self._witness)
+        limits = SignInLimits(KnownBrowsers(self._services.workspace.seal))
+        return Guard(served, self._policy, limits=limits, witness=LogWitness(self._services))
 
 
 class DarkByDefault:
@@ -189,7 +193,7 @@ def start(
     policy = Policy(settings, accounts, unattended_events(demo))
     look = look or Look()
     try:
-        app = GuardedApp(policy, routes, LogWitness(services), dark=look.dark)
+        app = GuardedApp(policy, routes, services, dark=look.dark)
         _launch(demo, services, settings, app, look)
         link = open_link(demo, services, settings, policy) if settings.share else None
     except BaseException:
@@ -275,6 +279,8 @@ def _launch(demo: gr.Blocks, services: Services, settings: Settings, app: App, l
         auth = build_verify(services.store)
         head += SIGN_IN_AGAIN
     demo.analytics_enabled = False
+    # The guard decides itself whose word on the client's address counts, see ``address_of``.
+    os.environ["FORWARDED_ALLOW_IPS"] = ""
     demo.queue(max_size=64, default_concurrency_limit=8, api_open=False)
     try:
         demo.launch(
@@ -302,9 +308,9 @@ def _launch(demo: gr.Blocks, services: Services, settings: Settings, app: App, l
             strict_cors=True,
             allowed_paths=None,
             blocked_paths=blocked_paths(services.workspace),
-            max_file_size=settings.max_upload_bytes,
+            max_file_size="64mb",
             max_threads=MAX_THREADS,
-            state_session_capacity=KEPT_SESSIONS,
+            state_session_capacity=KEPT_PAGES,
             root_path="",
             theme=look.theme,
             css=look.css,

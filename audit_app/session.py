@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from audit_app.services import Services
 
 SIGN_IN = "you are not signed in (any more); reload the page and sign in"
+# The guard of a page that was started with accounts lets no event through without a name.
+RESTART = (
+    "this workspace got accounts after the page was started; stop the page and start it again, "
+    "then sign in"
+)
 
 
 def canonical_name(name: str) -> str:
@@ -72,6 +77,13 @@ def open_tokens(app: Any) -> frozenset[str]:
     return frozenset(app.tokens)
 
 
+def drop_page(app: Any, session_hash: str) -> None:
+    """Forget the state of a page; if it is open yet, it goes on with a new one."""
+    with app.state_holder.lock:
+        app.state_holder.session_data.pop(session_hash, None)
+        app.state_holder.time_last_used.pop(session_hash, None)
+
+
 def hash_of_event(app: Any, event_id: str | None) -> str | None:
     """The session hash under which an event waits or runs, ``None`` when it does neither."""
     if event_id is None:
@@ -118,7 +130,9 @@ def _visitor(services: Services, name: str | None) -> Visitor:
     """The account's visitor, read from the store each time: a disabled account ends at once."""
     if not services.store.accounts.all():
         return LOCAL_READER
-    account = services.store.accounts.get(canonical_name(name)) if name is not None else None
+    if name is None:
+        raise AccessRefused(RESTART)
+    account = services.store.accounts.get(canonical_name(name))
     if account is None or account.disabled:
         raise AccessRefused(SIGN_IN)
     return Visitor(account.name, account.role)

@@ -38,8 +38,7 @@ class Settings:
         open_browser: Whether to open the page in the user's browser.
         idle_s: Seconds without a user's action after which a session ends.
         absolute_s: Seconds after signing in at which a session ends in any case.
-        max_body_bytes: Largest request body, other than an upload.
-        max_upload_bytes: Largest upload.
+        max_body_bytes: Largest request body.
     """
 
     host: str = "127.0.0.1"
@@ -56,14 +55,13 @@ class Settings:
     idle_s: float = 30 * MINUTE_S
     absolute_s: float = 12 * HOUR_S
     max_body_bytes: int = 4 * MEBIBYTE
-    max_upload_bytes: int = 64 * MEBIBYTE
 
     def __post_init__(self) -> None:
         if self.port is not None and not 0 < self.port < 1 << 16:
             raise InvalidSettings(f"port {self.port} does not exist; give one of 1 to 65535")
         if (self.certificate is None) != (self.certificate_key is None):
             raise InvalidSettings("a TLS certificate and its key come together; give both or none")
-        for name in ("share_s", "idle_s", "absolute_s", "max_body_bytes", "max_upload_bytes"):
+        for name in ("share_s", "idle_s", "absolute_s", "max_body_bytes"):
             if not getattr(self, name) > 0:
                 raise InvalidSettings(f"{name} is {getattr(self, name)}; it must be above 0")
         if self.host.strip("[]") == "::":

@@ -12,8 +12,8 @@ from audit_app.session import canonical_name
 log = logging.getLogger(__name__)
 
 UNKNOWN_NAME = "(unknown name)"
+ANY_NAME = "(any name)"
 WRONG_PASSWORD = "wrong name or password"
-HAS_TO_WAIT = "too many attempts"
 
 
 class Witness(Protocol):
@@ -29,7 +29,7 @@ class Witness(Protocol):
         """Somebody signed in."""
 
     def sign_in_failed(self, name: str, address: str, reason: str) -> None:
-        """Somebody tried to."""
+        """Somebody tried to; the name is "" where it did not matter."""
 
     def signed_out(self, name: str, *, everywhere: bool) -> None:
         """Somebody signed out."""
@@ -67,9 +67,9 @@ class LogWitness:
 
     def sign_in_failed(self, name: str, address: str, reason: str) -> None:
         """Write down a failed sign-in; a name that is no account's may be a password."""
-        known = self._is_account(name)
+        subject = (name if self._is_account(name) else UNKNOWN_NAME) if name else ANY_NAME
         details: dict[str, object] = {"address": address, "reason": reason}
-        self._write_limited("sign in failed", "", name if known else UNKNOWN_NAME, details)
+        self._write_limited("sign in failed", "", subject, details)
 
     def signed_out(self, name: str, *, everywhere: bool) -> None:
         """Write down that somebody signed out, here or everywhere."""

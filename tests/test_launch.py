@@ -247,7 +247,10 @@ def test_an_account_is_added_with_a_password_from_a_file(run, tmp_path: Path) ->
     secret.write_text("a long enough password\n")
     added = run("users", workspace, "add", "mira", "--role", "reader", "--password-file", secret)
     assert added.returncode == 0, added.stderr
+    assert "If the page is open, stop it and start it again" in added.stdout
     assert "mira  reader" in run("users", workspace).stdout
+    more = run("users", workspace, "add", "omar", "--role", "admin", "--password-file", secret)
+    assert more.stdout == "Added omar as admin.\n"
     short = tmp_path / "short"
     short.write_text("abc")
     refused = run("users", workspace, "add", "eva", "--role", "reader", "--password-file", short)

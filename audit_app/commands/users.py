@@ -62,7 +62,10 @@ def add_user(
     with opened(context.obj) as (_, store):
         account = add_account(store, name, role, password)
         store.log.add("account added", ACTOR, account.name, {"role": role})
+        is_first = len(store.accounts.all()) == 1
     say(f"Added {name} as {role}.")
+    if is_first:
+        say("If the page is open, stop it and start it again: until then nobody can work in it.")
 
 
 @users_app.command(name="role")

@@ -156,6 +156,17 @@ def test_a_patient_hash_is_the_keyed_hash_written_out_by_hand(workspace: Workspa
     assert open_workspace(workspace.root).patient_hash("NIH", "00000032") == expected
 
 
+def test_a_seal_is_of_this_workspace_and_no_patients_hash(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    other = create_workspace(tmp_path / "other", name="other")
+    sealed = workspace.seal("browser", "anna")
+    assert open_workspace(workspace.root).seal("browser", "anna") == sealed
+    apart = [workspace.seal("browseranna"), workspace.seal("browser", "berta")]
+    apart += [other.seal("browser", "anna"), workspace.patient_hash("browser", "anna")]
+    assert not [one for one in apart if sealed.startswith(one)]
+
+
 def test_patient_hashes_keep_patients_parts_and_workspaces_apart(
     workspace: Workspace, tmp_path: Path
 ) -> None:

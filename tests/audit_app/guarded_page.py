@@ -19,7 +19,7 @@ OWN_SCRIPT = "element.querySelector('#own').textContent = 'the script ran';"
 
 
 def build_demo(services: Services) -> gr.Blocks:
-    """Button, table, upload, download, own HTML with a script, timer."""
+    """Button, table, file, download, own HTML with a script, timer."""
     with gr.Blocks(title="guarded", analytics_enabled=False) as demo:
         greeting = gr.Markdown(elem_id="greeting")
         table = gr.Dataframe(headers=["study", "status"], interactive=False, elem_id="table")
@@ -31,7 +31,7 @@ def build_demo(services: Services) -> gr.Blocks:
         ticks = gr.Textbox(label="ticks", elem_id="ticks")
         export = gr.Button("Export", elem_id="export")
         file = gr.DownloadButton("file", visible="hidden", elem_id="file")
-        upload = gr.File(elem_id="upload")
+        given = gr.File()  # as no page of the product has one: nothing can be uploaded
         gr.HTML("<p id='own'>before</p>", js_on_load=OWN_SCRIPT)
         timer = gr.Timer(0.5)
         seen = []
@@ -76,7 +76,7 @@ def build_demo(services: Services) -> gr.Blocks:
         export.click(write, None, file, **PRIVATE).then(
             None, js="() => document.querySelector('#file').click()", **PRIVATE
         )
-        upload.upload(name_of, upload, result, **PRIVATE)
+        given.upload(name_of, given, result, **PRIVATE)
     return demo
 
 

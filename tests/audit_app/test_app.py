@@ -14,7 +14,7 @@ from annotations.store import Store
 from annotations.workspace import create_workspace
 from audit_app.accounts import add_account
 from audit_app.app import build_page
-from audit_app.banner import banner_value
+from audit_app.banner import banner_html, banner_value
 from audit_app.errors import AuditError
 from audit_app.handlers import OWN_PARAMETER
 from audit_app.services import Services
@@ -71,6 +71,20 @@ def test_the_banner_names_workspace_reader_and_what_it_is_not_for(services) -> N
     text = str(banner_value(services, Visitor("mira", "reader")))
     for part in ("ward 7", "mira (reader)", "Synthetic", "Not for clinical use"):
         assert part in text
+
+
+def test_the_banner_tells_of_an_open_link_and_who_is_connected_until_it_is_closed(
+    services,
+) -> None:
+    presence = services.presence
+    presence.link_opened("https://abc.gradio.live", 3600)
+    presence.saw("<b>mira</b>", through_link=True)
+    presence.saw("omar", through_link=False)
+    shown = banner_html(banner_value(services, Visitor("omar", "reader")))
+    assert "open to the internet through a share link" in shown
+    assert "Connected: &lt;b&gt;mira&lt;/b&gt; (through the link), omar." in shown
+    presence.link_closed()
+    assert "share link" not in banner_html(banner_value(services, Visitor("omar", "reader")))
 
 
 def test_forms_with_gaps_are_refused_with_what_to_do(tmp_path: Path) -> None:

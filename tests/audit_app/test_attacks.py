@@ -20,6 +20,7 @@ from annotations.store.trail import LogFilter
 from annotations.workspace import Workspace
 from audit_app.accounts import add_account
 from audit_app.app import Page, build_page
+from audit_app.page_calls import KEPT_PAGES, PAGES_PER_ACCOUNT
 from audit_app.reports.log_routes import LogTickets
 from audit_app.services import Services
 from audit_app.serving import RunningApp, start
@@ -130,7 +131,7 @@ class TestRights:
 
     def test_raw_calls_without_a_session_are_refused_and_logged(self, ward: Ward) -> None:
         body = {"data": [], "fn_index": 1, "session_hash": "x"}
-        for path in ("queue/join", "run/predict", "cancel", "upload"):
+        for path in ("queue/join", "run/predict", "cancel", "reset"):
             answer = httpx.post(f"{ward.running.url}gradio_api/{path}", json=body)
             assert answer.status_code == 401
         assert "Not authenticated" in ward.refusals("")
@@ -153,6 +154,25 @@ class TestGradiosRoutes:
         ended = berta.post("/gradio_api/cancel", json={**joined.json(), **body})
         assert (stolen.status_code, ended.status_code) == (403, 403)
         assert "anna" not in stolen.text
+
+    def test_an_account_that_opens_many_pages_pushes_out_none_of_the_others(
+        self, ward: Ward
+    ) -> None:
+        number = next(n for n, e in ward.page.demo.fns.items() if not e.queue)
+
+        def open_page(account: str, session: str) -> None:
+            body = {"data": [], "fn_index": number, "session_hash": session}
+            ward.clients[account].post("/gradio_api/run/predict", json=body)
+
+        kept = ward.page.demo.app.state_holder.session_data
+        open_page("anna", "page-of-anna")
+        state = kept["page-of-anna"]
+        for i in range(KEPT_PAGES + 10):
+            open_page("berta", f"flood-{i}")
+        assert kept["page-of-anna"] is state
+        flood = [session for session in kept if session.startswith("flood-")]
+        last = KEPT_PAGES + 10
+        assert flood == [f"flood-{i}" for i in range(last - PAGES_PER_ACCOUNT, last)]
 
     @pytest.mark.parametrize(
         "path",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from html import escape
+from pathlib import Path
 from typing import Any, Final
 
 import gradio as gr
@@ -15,6 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
+import audit_app
 from annotations.store import Store
 from annotations.workspace import create_workspace
 from audit_app.app import build_page
@@ -23,6 +25,14 @@ from audit_app.services import Services
 from audit_app.settings import Settings
 
 TYPED: Final = "<img src=x onerror=strike()>${strike()}"
+DROP: Final = """selector => {
+  const files = new DataTransfer();
+  files.items.add(new File(["word\\nof the file\\n"], "words.csv", { type: "text/csv" }));
+  for (const kind of ["dragenter", "dragover", "drop"])
+    document.querySelector(selector).dispatchEvent(
+      new DragEvent(kind, { dataTransfer: files, bubbles: true, cancelable: true })
+    );
+}"""
 HOST: Final = "<div class='sa-host'></div>"
 
 
@@ -58,6 +68,16 @@ class TestOurPage:
         for kind in (gr.Image, gr.Gallery, gr.DownloadButton, gr.File):
             assert of_type(blocks, kind) == []
 
+    def test_nothing_on_the_page_uploads(self, blocks: list[gr.blocks.Block]) -> None:
+        """The route is closed; a new kind of component has to be looked at for whether it does."""
+        known = {"Accordion", "Button", "Checkbox", "CheckboxGroup", "Column", "Dataframe",
+                 "Dropdown", "Form", "Group", "HTML", "Markdown", "Number", "Plot", "Radio", "Row",
+                 "State", "Tab", "Tabs", "Textbox", "Timer"}  # fmt: skip
+        kinds = {type(block).__name__ for block in blocks if not isinstance(block, gr.HTML)}
+        assert kinds <= known
+        scripts = Path(audit_app.__file__).parent.rglob("*.js")
+        assert not [script.name for script in scripts if "upload" in script.read_text()]
+
     def test_what_the_client_could_forge_holds_no_authority(
         self, blocks: list[gr.blocks.Block]
     ) -> None:
@@ -75,6 +95,7 @@ def plain() -> Iterator[str]:
         template = gr.HTML(html_template="<p>{{value}}</p>", elem_id="template")
         default = gr.HTML(elem_id="default")
         table = gr.Dataframe(headers=["cell"], datatype="str", elem_id="table")
+        gr.Dataframe(headers=["word"], datatype="str", interactive=True, elem_id="typed")
         keep = gr.Button("Keep")
         show = gr.Button("Show")
         keep.click(lambda text: (text, text), given, [kept, told], api_visibility="private")
@@ -110,6 +131,35 @@ class TestGradioItself:
         assert call(plain, 1, [None], "chosen-by-the-client") == ["of anna"]
         assert call(plain, 1, [None], "another") == ["nothing"]
 
+    def test_the_sign_in_page_tells_of_public_events_and_not_of_private_ones(self) -> None:
+        with gr.Blocks() as demo:
+            told = gr.Dropdown(["Public Choice"], label="Public Label")
+            told.change(str, told, None, api_name="public_name")
+            kept = gr.Dropdown(["Private Choice"], label="Private Label")
+            kept.change(str, kept, None, api_visibility="private", api_name="private_name")
+            gr.Textbox(lambda: "x", label="Filled Label")  # which Gradio makes a public event of
+        demo.launch(auth=("a", "b"), prevent_thread_lock=True, quiet=True)
+        try:
+            page = httpx.get(demo.local_url).text
+        finally:
+            demo.close()
+        assert "auth_required" in page
+        for word in ("Public Choice", "Public Label", "public_name", "Filled Label"):
+            assert word in page
+        for word in ("Private Choice", "Private Label", "private_name"):
+            assert word not in page
+
+    def test_under_another_name_every_origin_is_welcome_with_its_cookies(self, plain: str) -> None:
+        headers = {"Host": "rebound.example", "Origin": "http://evil.example"}
+        answer = httpx.get(f"{plain}config", headers=headers)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "http://evil.example"
+        assert answer.headers["access-control-allow-credentials"] == "true"
+        assert "content-security-policy" not in answer.headers
+
+    def test_a_picture_loses_detail_unless_told_otherwise(self) -> None:
+        assert gr.Image(render=False).format == "webp"
+
     def test_a_private_event_runs_for_everybody(self, plain: str) -> None:
         assert call(plain, 0, ["anybody"], "a-stranger")[-1] == "anybody"
         info = httpx.get(f"{plain}gradio_api/info").json()
@@ -132,3 +182,17 @@ class TestGradioItself:
         page.wait_for_function("() => window.struck")  # by the template, whose braces look safe
         assert page.locator("img[src=x]").count() == 0
         context.close()
+
+    @pytest.mark.browser
+    def test_a_file_dropped_on_a_table_stays_in_the_browser(
+        self, plain: str, browser: Browser
+    ) -> None:
+        page = browser.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(plain)
+        page.locator("#typed table").first.wait_for()
+        page.evaluate(DROP, "#typed table")
+        expect(page.locator("#typed")).to_contain_text("of the file")
+        assert not [url for url in asked if "upload" in url]
+        page.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,14 +15,15 @@ from annotations.store import Store
 from annotations.store.trail import LogFilter
 from annotations.workspace import create_workspace
 from audit_app.guard import Guard
-from audit_app.login_backoff import LoginBackoff
-from audit_app.page_calls import HASHES_PER_USER, SessionOwners
+from audit_app.known_browsers import KnownBrowsers
+from audit_app.page_calls import KEPT_PAGES, PAGES_PER_ACCOUNT, SessionOwners
 from audit_app.presence import Connected, Presence
 from audit_app.row_limit import ROWS_PER_WINDOW, RowLimit
 from audit_app.services import Services
 from audit_app.session_clock import SessionClock
 from audit_app.session_endings import SessionEndings
 from audit_app.settings import Settings
+from audit_app.sign_in_limits import SignInLimits
 from audit_app.witness import LogWitness
 from tests.audit_app.test_guard import SHARED, Answer, Clock, Site
 
@@ -44,8 +46,8 @@ class Members(Site):
         self.guard = Guard(
             self.inner,
             self.policy,
+            limits=SignInLimits(KnownBrowsers(services.workspace.seal), self.clock),
             clock=SessionClock(self.settings.idle_s, self.settings.absolute_s, self.clock),
-            backoff=LoginBackoff(self.clock),
             witness=LogWitness(services),
         )
         self.guard._endings = SessionEndings(LogWitness(services).sessions_ended, self.clock)
@@ -108,12 +110,28 @@ class TestSessionHashes:
         assert (forged.status, own.status) == (403, 200)
 
     def test_many_hashes_of_one_account_push_out_its_own_oldest_only(self) -> None:
-        owners = SessionOwners()
+        owners, surplus = SessionOwners(), []
         assert owners.may_use("anna-page", "anna")
-        for i in range(2 * HASHES_PER_USER):
+        for i in range(2 * PAGES_PER_ACCOUNT):
             assert owners.may_use(f"flood-{i}", "berta")
+            assert owners.may_use("in-use", "berta")
+            surplus += owners.push_out("berta")
+        assert surplus == [f"flood-{i}" for i in range(PAGES_PER_ACCOUNT + 1)]
         assert not owners.may_use("anna-page", "berta")
-        assert not owners.may_use(f"flood-{2 * HASHES_PER_USER - 1}", "anna")
+        assert not owners.may_use(f"flood-{2 * PAGES_PER_ACCOUNT - 1}", "anna")
+        assert owners.may_use("flood-0", "anna")
+        assert owners.push_out("anna") == []
+
+    def test_ten_accounts_with_all_that_they_may_have_open_push_out_nobody(self) -> None:
+        assert 10 * PAGES_PER_ACCOUNT <= KEPT_PAGES
+
+    def test_a_call_without_a_session_hash_is_refused_because_gradio_would_make_one_up(
+        self, members: Members
+    ) -> None:
+        for nothing in ({}, {"session_hash": ""}, {"session_hash": None}):
+            answer = members.call(ANNA, "/gradio_api/queue/join", fn_index=8, **nothing)
+            assert answer.status == 403
+        assert members.inner.scopes == []
 
 
 class TestEndOfSessions:
@@ -177,8 +195,10 @@ class TestLog:
         members.inner.status = 400
         for _ in range(300):
             members.sign_in()
-        failed = members.logged("sign in failed")
-        assert 5 < len(failed) <= ROWS_PER_WINDOW
+        rows = Counter(members.logged("sign in failed"))
+        # Of the account while its back-off is asked, of the address once that has tried too much.
+        assert set(rows) == {("", "anna"), ("", "(any name)")}
+        assert set(rows.values()) == {ROWS_PER_WINDOW}
 
     @pytest.mark.parametrize(
         ("given", "status", "reason"),

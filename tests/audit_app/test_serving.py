@@ -212,21 +212,44 @@ class TestWithoutAccounts:
         assert result["output"]["error"] is None
         assert "passwd" not in json.dumps(result)
 
-    def test_an_endless_upload_is_cut_off(self, services: Services) -> None:
-        settings = replace(QUIET, max_upload_bytes=1000)
+    def test_nothing_can_be_uploaded(self, open_page: RunningApp, tmp_path: Path) -> None:
+        files = {"files": ("a.csv", b"a,b\n")}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+            sent = httpx.post(f"{open_page.url}gradio_api/upload", files=files)
+        watched = httpx.get(f"{open_page.url}gradio_api/upload_progress?upload_id=x")
+        assert (sent.status_code, watched.status_code) == (404, 404)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_an_endless_body_is_cut_off(self, services: Services) -> None:
+        settings = replace(QUIET, max_body_bytes=1000)
         running = start(build_demo(services), services, settings)
+        join, kind = f"{running.url}gradio_api/queue/join", {"content-type": "application/json"}
+        content = b'{"data": ["' + b"x" * 5000 + b'"]}'
         try:
-            files = {"files": ("a.csv", b"x" * 5000)}
-            announced = httpx.post(f"{running.url}gradio_api/upload", files=files)
-            form = announced.request.read()
-            chunked = httpx.post(
-                f"{running.url}gradio_api/upload",
-                content=(form[i : i + 100] for i in range(0, len(form), 100)),
-                headers={"content-type": announced.request.headers["content-type"]},
-            )
+            announced = httpx.post(join, content=content, headers=kind)
+            parts = (content[i : i + 100] for i in range(0, len(content), 100))
+            chunked = httpx.post(join, content=parts, headers=kind)
         finally:
             running.close()
         assert (announced.status_code, chunked.status_code) == (413, 413)
+
+
+def test_a_page_that_asks_nobody_to_sign_in_serves_nobody_once_there_are_accounts(
+    services: Services,
+) -> None:
+    running = start(build_demo(services), services, QUIET, [who(services)])
+    try:
+        with httpx.Client(base_url=running.url, timeout=30) as client:
+            before = run_event(client, running, "upper", ["abc"])
+            add_account(services.store, "anna", "reader", PASSWORD)
+            after = run_event(client, running, "upper", ["abc"])
+            assert client.get("/audit/who").text == "nobody"
+    finally:
+        running.close()
+    assert before["success"]
+    assert not after["success"]
+    assert "stop the page and start it again" in after["output"]["error"]
 
 
 @pytest.mark.parametrize("host", ["localhost", "::1"])
@@ -268,8 +291,9 @@ class TestTls:
         finally:
             running.close()
         assert (answer.status_code, refused.status_code) == (200, 403)
-        (cookie,) = answer.headers.get_list("set-cookie")
-        assert "Secure" in cookie
+        cookies = answer.headers.get_list("set-cookie")
+        assert [cookie.partition("-")[0] for cookie in cookies] == ["access", "known"]
+        assert all("Secure" in cookie for cookie in cookies)
 
 
 class TestFiles:
@@ -331,7 +355,7 @@ class TestWithAccounts:
         assert client.get("/audit/who").text == "anna"
         again = client.post("/login", data={"username": "anna", "password": PASSWORD})
         cookies = again.headers.get_list("set-cookie")
-        assert len(cookies) == 1
+        assert len(cookies) == 1  # the other one, of a known browser, came back with the form
         assert "HttpOnly" in cookies[0]
         assert "SameSite=Strict" in cookies[0]
 
@@ -392,6 +416,30 @@ class TestWithAccounts:
         with httpx.Client(base_url=members_page.url, timeout=60) as client:
             statuses = [client.post("/login", data=form).status_code for _ in range(6)]
         assert statuses == [400] * 5 + [429]
+
+    def test_nobody_on_this_computer_can_claim_another_address(
+        self, member_services: Services, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+        running = start(build_demo(member_services), member_services, QUIET)
+        form = {"username": "anna", "password": "wrong password"}
+        try:
+            with httpx.Client(base_url=running.url, timeout=60) as client:
+                statuses = [
+                    client.post(
+                        "/login", data=form, headers={"X-Forwarded-For": f"9.9.9.{i}:{5000 + i}"}
+                    ).status_code
+                    for i in range(6)
+                ]
+        finally:
+            running.close()
+        assert statuses == [400] * 5 + [429]
+        addresses = {
+            row.details["address"]
+            for row in member_services.store.log.rows(limit=100)
+            if row.kind == "sign in failed"
+        }
+        assert addresses == {"127.0.0.1"}
 
     def test_a_session_ends_by_the_clock(self, member_services: Services) -> None:
         settings = replace(QUIET, idle_s=0.8)
@@ -513,9 +561,10 @@ class TestSharing:
             form = {"username": "anna", "password": PASSWORD}
             signed_in = httpx.post(f"{running.url}login", headers=origin, data=form, timeout=60)
             assert signed_in.status_code == 200
-            (cookie,) = signed_in.headers.get_list("set-cookie")
-            assert "Secure" in cookie
-            assert "SameSite=Strict" in cookie
+            cookies = signed_in.headers.get_list("set-cookie")
+            assert [cookie.partition("-")[0] for cookie in cookies] == ["access", "known"]
+            assert all("Secure" in cookie for cookie in cookies)
+            assert all("SameSite=Strict" in cookie for cookie in cookies)
             foreign = {**shared, "Origin": "https://evil.example"}
             assert httpx.post(f"{running.url}login", headers=foreign, data=form).status_code == 403
             assert running.link is not None

@@ -57,7 +57,7 @@ def test_a_changed_role_counts_at_once(services: Services) -> None:
 
 def test_with_accounts_nobody_is_refused(services: Services) -> None:
     add(services, "anna", "reader")
-    with pytest.raises(AccessRefused, match="sign in"):
+    with pytest.raises(AccessRefused, match="stop the page and start it again, then sign in"):
         visitor_of_event(services, gr.Request())
 
 
