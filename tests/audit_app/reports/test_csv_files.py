@@ -27,7 +27,11 @@ from audit_app.reports.csv_files import csv_cell, write_csv
         ("\tx", "'\tx"),
         ("\rx", "'\rx"),
         ("'=1+1", "''=1+1"),
+        ("\nx", "'\nx"),
+        ("\uff0b49", "'\uff0b49"),
         ("a=b", "a=b"),
+        ("a;=b", "a;'=b"),
+        ("two\r\nlines; 5 cm", "two\r\nlines; 5 cm"),
         ("", ""),
     ],
 )
