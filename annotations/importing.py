@@ -76,9 +76,9 @@ def import_source(  # noqa: PLR0913 - who and how are two words each, not one re
                 run.log(source, report)
         raise
     report = run.report(time.perf_counter() - started)
-    report.write_csv(_report_path(workspace, kind))
     if run.has_changed:
         run.log(source, report)
+    report.write_csv(_report_path(workspace, kind))
     return report
 
 

@@ -13,7 +13,7 @@ from annotations.errors import StoreError
 from annotations.records import FinalStatus, Job
 from annotations.store import Store
 from annotations.workspace import Workspace, open_workspace
-from audit_app.errors import DOMAIN_ERRORS, place_of
+from audit_app.errors import DOMAIN_ERRORS, describe_disk_error, place_of
 from audit_app.job_kinds import INTERACTIVE_KINDS, JOB_KINDS, WORD_KINDS, JobContext
 from audit_app.jobs import is_alive, own_start
 
@@ -107,6 +107,9 @@ class Worker:
         except DOMAIN_ERRORS as error:
             # A training that is stopped says so by an error of its own.
             self.finish(job, "cancelled" if report.cancelled else "failed", {}, str(error))
+        except OSError as error:
+            log.error("job %d %s failed: %s", job.job_id, job.kind, place_of(error))
+            self.finish(job, "failed", {}, describe_disk_error(error))
         except Exception as error:  # noqa: BLE001 - one job must not end the worker; the reason is kept
             log.error("job %d %s failed: %s", job.job_id, job.kind, place_of(error))
             self.finish(job, "failed", {}, f"the job stopped at {place_of(error)}")

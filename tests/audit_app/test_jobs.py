@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -121,6 +122,23 @@ def test_an_unexpected_error_keeps_type_and_place_but_no_value(workspace, store)
     assert failed.status == "failed"
     assert "TypeError in job_kinds.py" in failed.message
     assert "Patient Name" not in failed.message
+
+
+def test_a_full_disk_fails_a_job_with_a_sentence_that_names_no_file(
+    workspace, store, monkeypatch
+) -> None:
+    def fill_the_disk(_context: JobContext) -> dict[str, object]:
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/MUELLER^ANNA.png")
+
+    monkeypatch.setitem(JOB_KINDS, "audit", fill_the_disk)
+    store.jobs.submit("audit", {}, "mira")
+    job = store.jobs.claim(None, os.getpid(), own_start())
+    assert job is not None
+    Worker(workspace, store, parent=(os.getpid(), own_start())).run_job(job)
+    ended = store.jobs.get(job.job_id)
+    assert ended.status == "failed"
+    assert "refused: No space left on device; let somebody there look" in ended.message
+    assert "ANNA" not in ended.message
 
 
 def test_a_cancelled_job_stops_and_keeps_what_it_finished(workspace, store, pictures) -> None:

@@ -4,12 +4,11 @@ import errno
 import itertools
 import os
 import re
-import resource
 import shutil
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -388,18 +387,6 @@ class TestAWrongClock:
             assert second is not None
             assert list_backups(workspace.backups) == [future, second]
             assert store.backup_if_due(workspace.backups) is None
-
-
-@pytest.fixture
-def small_disk() -> Iterator[Callable[[int], None]]:
-    """Limits the size of any file that this process writes, as a full disk would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(n_bytes: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_backup_that_does_not_fit_is_said_and_leaves_nothing_behind(
