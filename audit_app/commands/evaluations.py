@@ -9,6 +9,8 @@ import typer
 
 from audit_app.commands.console import WorkspacePath, opened, progress_bar, say, with_names
 
+NAMED = 20  # of the pictures and rows that are left out; the report lists all
+
 
 def evaluate(  # noqa: PLR0913 - each is an option of the command
     workspace: WorkspacePath,
@@ -74,7 +76,8 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     )
     with opened(workspace) as (place, store), progress_bar("Evaluate") as report:
         lines = evaluate_workspace(place, store, choices, out=out, progress=report)
-        left_out = [with_names(store, one) for one in load_result(out).table["left_out"]]
+        left_out = load_result(out).table["left_out"][:NAMED]
+        left_out = [with_names(store, one) for one in left_out]
     for line in [*lines, *left_out]:
         say(line)
 
