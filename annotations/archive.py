@@ -17,7 +17,7 @@ from typing import IO, Final
 
 from annotations.errors import DamagedWorkspace, StoreError, WorkspaceError
 from annotations.store import Store
-from annotations.store.restore import restore_backup
+from annotations.store.restore import KIND, Restored, restore_backup
 from annotations.workspace import Workspace, open_workspace
 
 FORMAT: Final = 1
@@ -77,8 +77,8 @@ def write_archive(
     return Archived(to, len(facts), sum(int(str(one["bytes"])) for one in facts.values()))
 
 
-def restore_archive(root: Path, archive: Path, *, actor: str) -> Workspace:
-    """The workspace that the archive holds, in a new folder or in the place of the present one.
+def restore_archive(root: Path, archive: Path, *, actor: str) -> Restored | None:
+    """Put what an archive holds into a new folder (None then), or in the place of what is there.
 
     Every file is compared with the archive's list before anything is put in place. In a workspace
     that is there already its database is moved into the backups' folder, not lost, and its key
@@ -102,7 +102,9 @@ def restore_archive(root: Path, archive: Path, *, actor: str) -> Workspace:
                 if root.exists():
                     root.rmdir()
                 unpacked.replace(root)
-                return open_workspace(root)
+                with Store.open(open_workspace(root)) as store:
+                    store.log.add(KIND, actor, archive.name, {})
+                return None
             return _put_back(open_workspace(root), unpacked, archive, actor=actor)
     except OSError as error:
         raise StoreError(
@@ -110,21 +112,22 @@ def restore_archive(root: Path, archive: Path, *, actor: str) -> Workspace:
         ) from error
 
 
-def _put_back(workspace: Workspace, unpacked: Path, archive: Path, *, actor: str) -> Workspace:
+def _put_back(workspace: Workspace, unpacked: Path, archive: Path, *, actor: str) -> Restored:
     key = "workspace.key"
     if (unpacked / key).read_bytes() != (workspace.root / key).read_bytes():
         raise WorkspaceError(
             f"{archive} belongs to another workspace than {workspace.root}: their keys differ; "
             "restore it into a new folder"
         )
-    restore_backup(workspace, unpacked / "audit.sqlite", actor=actor)
+    database = unpacked / "audit.sqlite"
+    done = restore_backup(workspace, database, actor=actor, called=archive.name)
     for folder in FOLDERS:
         for file in _files_below(unpacked / folder):
             target = workspace.root / file.relative_to(unpacked)
             if not target.exists():
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 shutil.move(file, target)
-    return workspace
+    return done
 
 
 def _files(workspace: Workspace, copy: Path, *, everything: bool) -> dict[str, Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from annotations.exports.cells import escape_cell
+from annotations.exports.exporter import unfinished_file
 from annotations.sources.listing import Skipped
 from annotations.texts import valid_text
 
@@ -93,12 +94,13 @@ class ImportReport:
 
     def write_csv(self, path: Path) -> None:
         """Write every picture, skipped entry, term and remark; the file is for its owner only."""
-        path.touch(mode=0o600)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\r\n")
-            writer.writerow(COLUMNS)
-            for row in self._rows():
-                writer.writerow([escape_cell(valid_text(cell)) for cell in row])
+        with unfinished_file(path) as part:
+            part.touch(mode=0o600)
+            with part.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, lineterminator="\r\n")
+                writer.writerow(COLUMNS)
+                for row in self._rows():
+                    writer.writerow([escape_cell(valid_text(cell)) for cell in row])
 
     def _rows(self) -> Iterator[tuple[str, str, str, str]]:
         for picture in self.pictures:

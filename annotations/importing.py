@@ -20,6 +20,7 @@ from annotations.sources.listing import Remark, Skipped, Source, SourceImage
 from annotations.store import Store
 from annotations.texts import valid_text
 from annotations.workspace import Workspace
+from annotations.workspace_lock import hold_import
 
 __all__ = ["ImportReport", "ImportedPicture", "import_source"]
 
@@ -53,14 +54,23 @@ def import_source(  # noqa: PLR0913 - who and how are two words each, not one re
 
     Raises:
         UnknownSource: If the kind is unknown or nothing of it is there.
+        WorkspaceError: While the workspace is shared through a public link.
         StoreError: If nothing more can be written (disk full, locked). What was written before is
             kept, with a report and a log row as far as those can still be written.
     """
     if not reader.strip():
         raise UnknownSource("the reader's name is empty; give the name of who drew the boxes")
-    chosen = find_source(kind)
+    run = _Import(workspace, store, find_source(kind), reader.strip(), progress)
+    lock = hold_import(workspace.root)
+    try:
+        return _run(run, source, copy=copy)
+    finally:
+        lock.release()
+
+
+def _run(run: _Import, source: Path, *, copy: bool) -> ImportReport:
+    workspace, store, kind = run.workspace, run.store, run.source.kind
     started = time.perf_counter()
-    run = _Import(workspace, store, chosen, reader.strip(), progress)
     try:
         with PictureReader(workspace, store, kind, copy=copy) as pictures:
             run.load(source)
@@ -76,9 +86,9 @@ def import_source(  # noqa: PLR0913 - who and how are two words each, not one re
                 run.log(source, report)
         raise
     report = run.report(time.perf_counter() - started)
-    report.write_csv(_report_path(workspace, kind))
     if run.has_changed:
         run.log(source, report)
+    report.write_csv(_report_path(workspace, kind))
     return report
 
 

@@ -32,7 +32,7 @@ class WorkspaceSettings:
     name: str
     findings: tuple[str, ...]
     synthetic: bool  # made-up pictures: the page shows the demo banner
-    pseudonymised: bool  # somebody made sure that no picture or text names a patient
+    pseudonymised: int  # so many pictures somebody made sure of: no patient named, in no text
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,7 @@ def create_workspace(
         name=name.strip(),
         findings=tuple(findings),
         synthetic=synthetic,
-        # Made-up pictures name nobody; of others only a person can say so, in workspace.toml.
-        pseudonymised=synthetic,
+        pseudonymised=0,
     )
     _check_settings(settings, "the new workspace")
     try:
@@ -203,8 +202,9 @@ def _to_toml(settings: WorkspaceSettings) -> str:
         f"format = {FORMAT}\n"
         f"name = {_toml_text(settings.name)}\n"
         f"synthetic = {str(settings.synthetic).lower()}\n"
-        "# Set to true only when no picture and no text in it names a patient.\n"
-        f"pseudonymised = {str(settings.pseudonymised).lower()}\n"
+        "# How many pictures it held when somebody made sure that none of them, nor a text, names\n"
+        "# a patient. After more came, a public share link is refused until that was done again.\n"
+        f"pseudonymised = {settings.pseudonymised}\n"
         f"findings = [\n{findings}]\n\n"
         "# The rules of reading; the page's tab Settings changes them, too.\n" + to_toml(Protocol())
     )
@@ -232,7 +232,7 @@ def _read_settings(file: Path) -> WorkspaceSettings:
 
 
 def _settings_of(values: dict[str, object], file: Path) -> WorkspaceSettings:
-    expected = {"name": str, "findings": list, "synthetic": bool, "pseudonymised": bool}
+    expected = {"name": str, "findings": list, "synthetic": bool, "pseudonymised": int}
     unknown = sorted(set(values) - set(expected))
     if unknown:
         raise WorkspaceError(
@@ -250,8 +250,13 @@ def _settings_of(values: dict[str, object], file: Path) -> WorkspaceSettings:
         name=str(values["name"]),
         findings=tuple(findings),
         synthetic=values["synthetic"] is True,
-        pseudonymised=values["pseudonymised"] is True,
+        pseudonymised=_number_confirmed(values["pseudonymised"]),
     )
+
+
+def _number_confirmed(value: object) -> int:
+    """How many pictures; earlier versions wrote true or false, which says nothing of later ones."""
+    return 0 if isinstance(value, bool) else int(str(value))
 
 
 def _check_settings(settings: WorkspaceSettings, where: str) -> None:

@@ -19,6 +19,7 @@ from annotations.imaging import file_sha256, load_radiograph
 from annotations.records import ImageRecord, Region
 from annotations.regions import Box
 from annotations.store import Store
+from annotations.store.images import SYNTHETIC
 from annotations.workspace import Workspace, create_workspace
 from audit_app.errors import AuditError
 from audit_app.models import add_model
@@ -112,7 +113,7 @@ def add_phantom(workspace: Workspace, store: Store, phantom: Phantom, number: in
             view="PA",
             patient_hash=workspace.patient_hash("demo", str(number)),
             study_hash=workspace.patient_hash("demo", str(number), "study"),
-            flags=("synthetic",),
+            flags=(SYNTHETIC,),
             history=phantom.history,
             report=phantom.report,
         )

@@ -93,7 +93,7 @@ def encode_images(
 
     Raises:
         EncodingFailed: If images are missing, changed or cannot be read, after the others were
-            encoded; the message counts them and names the first reasons.
+            encoded; the message counts them, with ids and reasons of the first: no file names.
         EncodingCancelled: On request.
         UnknownRecord: If an id is not one of the workspace.
         ModelError: If the model cannot be used.
@@ -199,13 +199,13 @@ def _embed(
     batch: Sequence[tuple[ImageRecord, Frames | str]], encoder: Encoder, failures: list[str]
 ) -> dict[str, Embeddings]:
     frames = {image.sha256: frame for image, frame in batch if not isinstance(frame, str)}
-    failures += [f"'{image.name}': {frame}" for image, frame in batch if isinstance(frame, str)]
+    failures += [f"{image.image_id}: {frame}" for image, frame in batch if isinstance(frame, str)]
     if not frames:
         return {}
     embedded = dict(zip(frames, encoder.embed(np.stack(list(frames.values()))), strict=True))
-    names = {image.sha256: image.name for image, _ in batch}
+    ids = {image.sha256: image.image_id for image, _ in batch}
     wrong = [one for one, values in embedded.items() if not np.isfinite(values).all()]
-    failures += [f"'{names[one]}': the model's embedding of it is not finite" for one in wrong]
+    failures += [f"{ids[one]}: the model's embedding of it is not finite" for one in wrong]
     return {one: values for one, values in embedded.items() if one not in wrong}
 
 

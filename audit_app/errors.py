@@ -18,6 +18,14 @@ class AuditError(Exception):
 DOMAIN_ERRORS: Final = (AnnotationError, AuditError, ModelError)
 
 
+def describe_disk_error(error: OSError) -> str:
+    """What the system refused, for a page: without the file, whose name may name a patient."""
+    return (
+        f"the computer that runs this program refused: {error.strerror or type(error).__name__}; "
+        "let somebody there look at the free space and the rights, then try again"
+    )
+
+
 def place_of(error: BaseException) -> str:
     """Type and place of an unexpected error, without its values: they may name patients."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -186,3 +186,4 @@ JOB_KINDS: Final[dict[str, Callable[[JobContext], dict[str, object]]]] = {
     "add model": run_add_model,
 }
 INTERACTIVE_KINDS: Final = ("explain", "layers", "prompt")
+WORD_KINDS: Final = ("prompt",)  # whose parameters hold what somebody typed

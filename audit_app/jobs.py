@@ -14,10 +14,14 @@ import psutil
 from annotations.records import Job
 from annotations.store import Store
 from annotations.workspace import Workspace
+from audit_app.errors import AuditError
+from audit_app.job_kinds import INTERACTIVE_KINDS, JOB_KINDS
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 ACTIVE_STATUSES = frozenset({"queued", "running"})
 RESTART_AFTER_S = 20.0
+# Of one person; questions of open pages and long jobs are counted each for themselves.
+MOST_ACTIVE = 10
 # Two handlers may submit at the same moment; one of them starts the worker.
 _STARTING = threading.Lock()
 
@@ -40,7 +44,20 @@ def own_start() -> float:
 def submit_job(
     workspace: Workspace, store: Store, kind: str, params: dict[str, object], *, owner: str
 ) -> Job:
-    """Put a job into the queue and see to it that a worker runs."""
+    """Put a job into the queue and see to it that a worker runs.
+
+    Raises:
+        AuditError: If too many jobs of this owner wait already: the others' would wait for them.
+    """
+    is_answer = kind in INTERACTIVE_KINDS
+    alike = INTERACTIVE_KINDS if is_answer else tuple(set(JOB_KINDS) - set(INTERACTIVE_KINDS))
+    n_active = store.jobs.count_active(owner, alike)
+    if n_active >= MOST_ACTIVE:
+        raise AuditError(
+            f"{n_active} {'questions to the models' if is_answer else 'jobs'} of yours wait or run "
+            "already; try again when some of them are done"
+            + ("" if is_answer else ", or cancel some")
+        )
     job = store.jobs.submit(kind, params, owner)
     ensure_worker(workspace, store)
     return job

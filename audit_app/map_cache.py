@@ -6,15 +6,16 @@ to another file. All are bounded: what was not used for longest goes first.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,9 +125,8 @@ def write_maps(path: Path, maps: CachedMaps) -> None:
         "geometry": asdict(maps.geometry),
         "provenance": maps.provenance,
     }
-    with tempfile.NamedTemporaryFile(dir=_folder_of(path), suffix=".tmp", delete=False) as file:
+    with _replacing(path) as file:
         np.savez(file, maps=maps.maps, scores=maps.scores, facts=np.array(json.dumps(facts)))
-    Path(file.name).replace(path)
     prune(path.parent)
 
 
@@ -143,9 +143,8 @@ def read_text_embedding(path: Path) -> NDArray[np.float32] | None:
 
 def write_text_embedding(path: Path, values: NDArray[np.float32]) -> None:
     """Keep the embedding of one text."""
-    with tempfile.NamedTemporaryFile(dir=_folder_of(path), suffix=".tmp", delete=False) as file:
+    with _replacing(path) as file:
         np.save(file, values)
-    Path(file.name).replace(path)
     prune(path.parent, 32 * 1024**2)
 
 
@@ -160,9 +159,8 @@ def read_layers(path: Path) -> list[dict[str, Any]] | None:
 
 def write_layers(path: Path, layers: Sequence[Mapping[str, object]]) -> None:
     """Keep the list of one model's layers."""
-    temporary = _folder_of(path) / f"{path.name}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps([dict(layer) for layer in layers]), encoding="utf-8")
-    temporary.replace(path)
+    with _replacing(path) as file:
+        file.write(json.dumps([dict(layer) for layer in layers]).encode())
 
 
 def prune(folder: Path, max_bytes: int = MAX_BYTES) -> None:
@@ -182,9 +180,17 @@ def prune(folder: Path, max_bytes: int = MAX_BYTES) -> None:
             file.unlink(missing_ok=True)
 
 
-def _folder_of(path: Path) -> Path:
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """An open file of its own name that takes the place of ``path``, or is gone after an error."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path.parent
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with part.open("xb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _tower(entry: Mapping[str, object]) -> dict[str, object]:

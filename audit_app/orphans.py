@@ -17,7 +17,7 @@ from annotations.store import Store
 from annotations.workspace import Workspace
 from audit_app.viewer.pixels import picture_key
 
-UNFINISHED: Final = (".tmp", ".partial", ".part", ".restored")
+UNFINISHED: Final = (".tmp", ".partial", ".part", ".prepared")
 THROWN_AWAY: Final = ("export-", "rescue-", ".restore-")
 # Younger ones may be at work in another process.
 LEAST_AGE_S: Final = 3600.0

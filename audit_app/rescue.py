@@ -9,7 +9,7 @@ import threading
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from annotations.errors import DamagedWorkspace, StoreError
+from annotations.records import LogRow
 from annotations.store import Store
+from annotations.store.account_changes import keep_disabled
 from annotations.store.backup import write_backup
 from annotations.store.restore import (
     BackupFacts,
@@ -38,23 +40,26 @@ from audit_app.settings import Settings
 
 log = logging.getLogger(__name__)
 
+PROGRAM: Final = "rescue page"
 ALIVE_ROUTE: Final = "/audit/rescue"
 # Until the answer has reached the page, and the page its script.
 STOP_AFTER_S: Final = 1.0
 BACKUP_HEADERS: Final = ["Made (UTC)", "Images", "Committed", "Log entries", "State"]
 READING_HEADERS: Final = ["Case", "Reader", "Committed (UTC)", "Findings"]
 MAX_READINGS: Final = 500
-EXPLANATION: Final = """# This workspace's database is damaged
+MAX_EVENTS: Final = 1000
+EXPLANATION: Final = """# This workspace's database is damaged or missing
 
-**Nothing can be marked until a backup is put in its place.** The damaged file was left exactly as
+**Nothing can be marked until a backup is put in its place.** A damaged file was left exactly as
 it is; restoring moves it aside and does not change it. Pictures, models and exports are separate
 files and are not touched.
 
 What was found stands in the terminal in which the program was started."""
 WAY_BACK: Final = """### The way back
 
-An admin chooses a sound backup and restores it; the page then opens as usual. What was done after
-that backup is missing from it, and stays in the damaged file only. The same in the terminal, after
+An admin chooses a sound backup and restores it; everybody signs in again, and the page then opens
+as usual. What was done after that backup is missing from it, and stays in the damaged file only;
+the terminal and the log say whose account is another one then. The same in the terminal, after
 stopping this program: `launch.py restore W --list`, then `launch.py restore W NAME`."""
 NO_BACKUP: Final = """### There is no sound backup in this workspace
 
@@ -126,6 +131,7 @@ def _stand_in(workspace: Workspace) -> Iterator[Store]:
         if backup is not None:
             write_backup(backup, copy)
         with Store(copy, workspace.settings.findings) as store:
+            keep_disabled(store, workspace.database, PROGRAM)
             yield store
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -138,6 +144,10 @@ class Rescue:
     services: Services
     stop: threading.Event
     is_restored: bool = False
+    first_row: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first_row = self.services.store.log.head()[0] + 1
 
     def build(self) -> gr.Blocks:
         """What is left, the backups, and the button."""
@@ -206,11 +216,18 @@ class Rescue:
             raise AuditError("choose one of the backups in the list; it may have been removed")
         if self.is_restored:
             raise AuditError("a backup was restored already; the page opens again by itself")
-        done = restore_backup(workspace, known[name], actor=visitor.name)
+        done = restore_backup(workspace, known[name], actor=visitor.name, events=self._events())
         self.is_restored = True
-        log.warning("restored %s; the damaged database lies in %s", done.backup, done.aside)
+        log.warning("restored %s; what was there lies in %s", done.backup, done.aside)
+        for change in done.accounts or ():
+            log.warning("account %s", change)
         threading.Timer(STOP_AFTER_S, self.stop.set).start()
         return "**Restored.** The page opens again in a few seconds."
+
+    def _events(self) -> list[LogRow]:
+        """What happened on this page, such as sign-ins: its own log ends with it."""
+        newest = self.services.store.log.rows(limit=MAX_EVENTS)
+        return [row for row in reversed(newest) if row.seq >= self.first_row]
 
     def _readings(self, visitor: Visitor) -> list[list[str]]:
         """A reader sees the own ones, auditors and admins all."""

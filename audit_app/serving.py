@@ -188,7 +188,7 @@ def start(
     """
     accounts = bool(services.store.accounts.all())
     check_host(settings, accounts=accounts)
-    check_sharing(settings, services.workspace, accounts=accounts)
+    check_sharing(settings, services, accounts=accounts)
     check_private(demo)
     policy = Policy(settings, accounts, unattended_events(demo))
     look = look or Look()

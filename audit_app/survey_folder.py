@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from annotations.exports.exporter import unfinished_file
 from audit_app.errors import AuditError
 from audit_app.evaluation import Row
 from audit_app.reports.agreement import prepare_folder
@@ -195,13 +196,11 @@ def title_of_method(method: str) -> str:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write the file as a whole or not at all, on the disk when this returns."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
+    with unfinished_file(path) as part, part.open("w", encoding="utf-8") as file:
         json.dump(value, file, indent=1, ensure_ascii=False, default=str)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _headline(cells: Sequence[SurveyCell]) -> str:

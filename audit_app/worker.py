@@ -13,14 +13,17 @@ from annotations.errors import StoreError
 from annotations.records import FinalStatus, Job
 from annotations.store import Store
 from annotations.workspace import Workspace, open_workspace
-from audit_app.errors import DOMAIN_ERRORS, place_of
-from audit_app.job_kinds import INTERACTIVE_KINDS, JOB_KINDS, JobContext
+from audit_app.errors import DOMAIN_ERRORS, describe_disk_error, place_of
+from audit_app.job_kinds import INTERACTIVE_KINDS, JOB_KINDS, WORD_KINDS, JobContext
 from audit_app.jobs import is_alive, own_start
 
 POLL_S = 0.15
 IDLE_EXIT_S = 30.0
 REPORT_EVERY_S = 0.25
 KEPT_ANSWERS = 50
+KEPT_WORDS = 5
+# Long after the page that asked has looked at the answer for the last time.
+FORGET_WORDS_S = 10.0
 # Between tries to write down how a job ended; each try waits for a locked database itself.
 RETRY_PAUSES_S = (0.5, 2.0, 5.0, 15.0)
 REFUSED_PAUSE_S = 2.0
@@ -41,14 +44,17 @@ class Worker:
         """Work until idle without a parent."""
         self.store.jobs.mark_interrupted(is_alive)
         self.store.jobs.set_worker(os.getpid(), self.started)
-        # What a page asked for and was shown, with the words that were typed, is of no later use.
-        self.store.jobs.forget(INTERACTIVE_KINDS, keep=KEPT_ANSWERS)
-        idle_since = time.monotonic()
+        self.forget_answers()
+        self.forget_words()
+        idle_since, words_since = time.monotonic(), False
         while True:
             job = self.claim(None)
             if job is not None:
                 self.run_job(job)
-                idle_since = time.monotonic()
+                idle_since, words_since = time.monotonic(), True
+            elif words_since and time.monotonic() - idle_since > FORGET_WORDS_S:
+                self.forget_words()
+                words_since = False
             elif self.is_forsaken(idle_since) and self.retire():
                 return
             else:
@@ -62,6 +68,21 @@ class Worker:
             log.error("no job could be taken: %s", error)
             time.sleep(REFUSED_PAUSE_S)
             return None
+
+    def forget_answers(self) -> None:
+        """Remove what pages asked for and were shown; a page may still look at the newest."""
+        self._forget(INTERACTIVE_KINDS, KEPT_ANSWERS)
+        self._forget(WORD_KINDS, KEPT_WORDS)
+
+    def forget_words(self) -> None:
+        """Remove all that was typed and answered."""
+        self._forget(WORD_KINDS, 0)
+
+    def _forget(self, kinds: Sequence[str], keep: int) -> None:
+        try:
+            self.store.jobs.forget(kinds, keep=keep)
+        except StoreError as error:
+            log.error("old answers could not be removed: %s", error)
 
     def retire(self) -> bool:
         """Whether this worker may end: no job waits, or the store is gone for good."""
@@ -86,6 +107,9 @@ class Worker:
         except DOMAIN_ERRORS as error:
             # A training that is stopped says so by an error of its own.
             self.finish(job, "cancelled" if report.cancelled else "failed", {}, str(error))
+        except OSError as error:
+            log.error("job %d %s failed: %s", job.job_id, job.kind, place_of(error))
+            self.finish(job, "failed", {}, describe_disk_error(error))
         except Exception as error:  # noqa: BLE001 - one job must not end the worker; the reason is kept
             log.error("job %d %s failed: %s", job.job_id, job.kind, place_of(error))
             self.finish(job, "failed", {}, f"the job stopped at {place_of(error)}")
@@ -95,6 +119,8 @@ class Worker:
             else:
                 self.finish(job, "done", result, "")
         log.info("job %d ends", job.job_id)
+        if job.kind in INTERACTIVE_KINDS:
+            self.forget_answers()
 
     def finish(
         self, job: Job, status: FinalStatus, result: Mapping[str, object], message: str

@@ -5,19 +5,32 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
-_ESCAPED: Final = re.compile(r"'+[=+\-@\t\r]")
+_SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+
+
+def _beginnings(mark: str) -> re.Pattern[str]:
+    """Where a formula would begin, behind this mark; also one behind blanks and quotes.
+
+    At the text's start, and where a spreadsheet begins another cell although we do not: a German
+    Excel splits at semicolons and, as it then sees no quoted cell, at line ends; others at tabs.
+    """
+    return re.compile(
+        rf"\A{mark}(?=['\" ]*[{_SIGNS}\t\r\n])|(?<=[;\t\r\n]){mark}(?=['\" ]*[{_SIGNS}])"
+    )
+
+
+_RISKY: Final = _beginnings("")
+_ESCAPED: Final = _beginnings("'")
 
 
 def escape_cell(value: str | int) -> str:
-    """The cell's text, with an apostrophe in front where a spreadsheet would see a formula.
+    """The cell's text, with an apostrophe where a spreadsheet would see a formula begin.
 
     Apostrophes that were there already are doubled up in the same place, so nothing is lost.
     """
-    text = str(value)
-    return f"'{text}" if isinstance(value, str) and _FORMULA.match(text) else text
+    return _RISKY.sub("'", value) if isinstance(value, str) else str(value)
 
 
 def unescape_cell(text: str) -> str:
     """The text before ``escape_cell``."""
-    return text[1:] if _ESCAPED.match(text) else text
+    return _ESCAPED.sub("", text)

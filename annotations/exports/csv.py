@@ -1,9 +1,9 @@
 """The product's own table of committed readings; the data source ``csv`` reads it back.
 
 UTF-8, RFC 4180 (CRLF, quoted where needed), one row per region; a reading without regions has one
-row with ``no_finding`` 1. Every committed version of every reading is in it, in order. A text cell
-that a spreadsheet would take for a formula (it begins with ``= + - @``, tab or return) has an
-apostrophe in front, which the import takes away again.
+row with ``no_finding`` 1. Every committed version of every reading is in it, in order. Text that
+a spreadsheet would take for a formula (``= + - @``, tab or line end at its start; the signs also
+behind a semicolon, tab or line end) has an apostrophe in front, which the import takes away again.
 
 =================  =============================================================================
 column             content

@@ -72,7 +72,7 @@ class Store:
         if not workspace.database.exists():
             raise DamagedWorkspace(
                 f"the database {workspace.database} is missing; restore it from a backup in "
-                f"{workspace.backups}"
+                f"{workspace.backups}: launch.py restore {workspace.root}"
             )
         lock = hold_with_others(workspace.root)
         try:

@@ -26,6 +26,7 @@ from annotations.store.worklist import (
 )
 from annotations.texts import is_valid_text
 
+SYNTHETIC: Final = "synthetic"  # the flag of a picture that was made up
 _COLUMNS: Final = (
     "image_id", "path", "origin", "name", "source", "sha256", "pixel_sha256", "height", "width",
     "bits", "photometric", "modality", "view", "patient_hash", "study_hash", "history", "report",
@@ -111,6 +112,16 @@ class Images:
         """How many images there are."""
         with self._connections.read() as connection:
             return int(connection.execute("SELECT count(*) FROM images").fetchone()[0])
+
+    def count_real(self) -> int:
+        """How many images there are that were not made up by this program."""
+        with self._connections.read() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM images WHERE NOT EXISTS "
+                "(SELECT 1 FROM json_each(images.flags) WHERE value = ?)",
+                (SYNTHETIC,),
+            ).fetchone()
+        return int(row[0])
 
     def sources(self) -> list[str]:
         """The names of the sources that the images came from."""

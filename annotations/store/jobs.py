@@ -41,6 +41,23 @@ class Jobs:
         with self._connections.read() as connection:
             return _find(connection, job_id)
 
+    def find(self, job_id: int | None) -> Job | None:
+        """The job with this number; None when there is none, or none any more."""
+        with self._connections.read() as connection:
+            row = connection.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+        return None if row is None else _job(row)
+
+    def count_active(self, owner: str, kinds: Sequence[str]) -> int:
+        """How many jobs of this owner and these kinds wait or run."""
+        where, values = _of_kinds(kinds)
+        with self._connections.read() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM jobs WHERE status IN ('queued', 'running') AND owner = ? "
+                f"AND {where}",
+                (owner, *values),
+            ).fetchone()
+        return int(row[0])
+
     def recent(self, limit: int = 20, kinds: Sequence[str] | None = None) -> list[Job]:
         """The newest jobs first, of these kinds when they are given."""
         where, values = _of_kinds(kinds)

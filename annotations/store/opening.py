@@ -10,6 +10,7 @@ from pathlib import Path
 from annotations.errors import AnnotationError, DamagedWorkspace, WorkspaceError
 from annotations.store.backup import backup_before_migration, list_backups
 from annotations.store.connection import Connections, connect, immediate, translate
+from annotations.store.placing import restored_file
 from annotations.store.schema import APPLICATION_ID, SCHEMA_VERSION
 from annotations.store.soundness import CHECKED_AT_ONCE_BYTES, damage_mark, quick_problems
 from annotations.store.triggers import trigger_problems
@@ -45,6 +46,14 @@ def open_database(database: Path) -> Connections:
 
 def _refuse_lost(database: Path) -> None:
     """A database that was there must not begin anew without its readings and accounts."""
+    if restored_file(database).exists():
+        raise _with_backup(
+            DamagedWorkspace(
+                f"a restore of the database {database} was interrupted; give the command again: "
+                f"launch.py restore {database.parent}"
+            ),
+            database,
+        )
     if not database.exists() and list_backups(database.parent / "backups"):
         raise _with_backup(DamagedWorkspace(f"the database {database} is missing"), database)
 

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from annotations.errors import DamagedWorkspace, StoreError
+from annotations.records import LogRow
+from annotations.store.account_changes import account_changes, keep_disabled
 from annotations.store.backup import (
     list_backups,
     open_read_only,
     soundness_problem,
     write_backup,
 )
-from annotations.store.soundness import damage_mark
+from annotations.store.placing import place
 from annotations.workspace_lock import hold_alone
 
 if TYPE_CHECKING:
+    from annotations.store import Store
     from annotations.workspace import Workspace
 
-_JOURNAL_ENDINGS: Final = ("-journal", "-wal", "-shm")
 KIND: Final = "restore"
 
 
@@ -59,12 +61,23 @@ class Restored:
         aside: Where the replaced database lies now; None when there was none.
         n_log: Rows of the log that the backup holds.
         n_later: Rows of the log that only the replaced database holds; None when it cannot be read.
+        accounts: How the accounts differ, a sentence each; None when that cannot be read.
     """
 
     backup: Path
     aside: Path | None
     n_log: int
     n_later: int | None
+    accounts: tuple[str, ...] | None
+
+    def log_details(self) -> dict[str, object]:
+        """For the row of the log."""
+        return {
+            "rows_in_backup": self.n_log,
+            "rows_only_in_replaced": self.n_later,
+            "replaced": self.aside.name if self.aside else None,
+            "accounts": self.accounts,
+        }
 
 
 def describe_backups(folder: Path) -> list[BackupFacts]:
@@ -86,10 +99,25 @@ def newest_sound_backup(folder: Path) -> Path | None:
     return next((one for one in reversed(list_backups(folder)) if not soundness_problem(one)), None)
 
 
-def restore_backup(workspace: Workspace, backup: Path, *, actor: str) -> Restored:
-    """Put a backup in the place of the database; what was there is moved into the backups' folder.
+def restore_backup(
+    workspace: Workspace,
+    backup: Path,
+    *,
+    actor: str,
+    called: str = "",
+    events: Sequence[LogRow] = (),
+) -> Restored:
+    """Put a backup in the place of the database; what was there is kept in the backups' folder.
 
-    The log of the restored database says that it was, by whom, and what it replaced.
+    The log of the restored database says that it was, by whom, and what it replaced. An account
+    that the replaced database has disabled stays so; how others differ is said.
+
+    Args:
+        workspace: Which no page, worker or command has open, so that all sessions are over.
+        backup: A sound one.
+        actor: Who restores it.
+        called: Its name for the log, where that is not the file's.
+        events: What happened before on a page that could not write into this database.
 
     Raises:
         WorkspaceError: If the workspace is open anywhere.
@@ -99,51 +127,43 @@ def restore_backup(workspace: Workspace, backup: Path, *, actor: str) -> Restore
     problem = soundness_problem(backup)
     if problem:
         raise DamagedWorkspace(f"the backup {backup} was not restored: {problem}; choose another")
+    database = workspace.database
+    aside = workspace.backups / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z.sqlite"
     with hold_alone(workspace.root):
-        (_, _, n_log) = _counts(backup)
-        n_later = _rows_only_in(workspace.database, backup)
-        partial = workspace.database.with_name(workspace.database.name + ".restored")
+        done = Restored(
+            backup,
+            aside if database.exists() else None,
+            n_log=_counts(backup)[2],
+            n_later=_rows_only_in(database, backup),
+            accounts=account_changes(database, backup),
+        )
+        prepared = database.with_name(database.name + ".prepared")
         try:
-            partial.unlink(missing_ok=True)
-            write_backup(backup, partial)
-            aside = _move_aside(workspace)
-            partial.replace(workspace.database)
-            damage_mark(workspace.database).unlink(missing_ok=True)
-            _sync_folder(workspace.root)
+            prepared.unlink(missing_ok=True)
+            write_backup(backup, prepared)
+            with _open(workspace, prepared) as store:
+                for event in events:
+                    details = {**event.details, "on_rescue_page_at": event.at}
+                    store.log.add(event.kind, event.actor, event.subject, details)
+                store.log.add(KIND, actor, called or backup.name, done.log_details())
+                keep_disabled(store, database, actor)
+            place(prepared, database, aside)
         except OSError as error:
             raise StoreError(
                 f"the backup could not be put in place: {error.strerror}; nothing is lost, all "
                 f"files are in {workspace.root} and {workspace.backups}"
             ) from error
-    done = Restored(backup, aside, n_log, n_later)
-    _log(workspace, done, actor)
+        finally:
+            with contextlib.suppress(OSError):
+                prepared.unlink(missing_ok=True)
     return done
 
 
-def _move_aside(workspace: Workspace) -> Path | None:
-    """Where the database went with its journal, which would otherwise be rolled into the backup."""
-    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    aside = workspace.backups / f"replaced-{stamp}Z.sqlite"
-    was_there = workspace.database.exists()
-    if was_there:
-        workspace.database.replace(aside)
-    for ending in _JOURNAL_ENDINGS:
-        journal = workspace.database.with_name(workspace.database.name + ending)
-        if journal.exists():
-            journal.replace(aside.with_name(aside.name + ending))
-    return aside if was_there else None
-
-
-def _log(workspace: Workspace, done: Restored, actor: str) -> None:
+def _open(workspace: Workspace, database: Path) -> Store:
+    """The store of a copy, brought up to date where an older version wrote it."""
     from annotations.store import Store
 
-    with Store.open(workspace) as store:
-        details: dict[str, object] = {
-            "rows_in_backup": done.n_log,
-            "rows_only_in_replaced": done.n_later,
-            "replaced": done.aside.name if done.aside else None,
-        }
-        store.log.add(KIND, actor, done.backup.name, details)
+    return Store(database, workspace.settings.findings)
 
 
 def _counts(database: Path) -> tuple[int, int, int]:
@@ -187,14 +207,3 @@ def _last_row(connection: sqlite3.Connection) -> int:
 def _hash_of(connection: sqlite3.Connection, seq: int) -> str:
     row = connection.execute("SELECT hash FROM log WHERE seq = ?", (seq,)).fetchone()
     return str(row[0]) if row else ""
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself last through a power failure; Windows cannot and need not."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -72,7 +72,9 @@ def restore(
     if source is not None and source.suffix.lower() == ".zip":
         from annotations.archive import restore_archive
 
-        say(f"Restored {restore_archive(workspace, source, actor=ACTOR).root} from {source}.")
+        done = restore_archive(workspace, source, actor=ACTOR)
+        say(f"Restored {workspace} from {source}.")
+        _say_what_was_replaced(done)
         return
     from annotations.workspace import open_workspace
 
@@ -115,20 +117,27 @@ def _restore_database(workspace: Workspace, source: Path | None) -> None:
         )
     if not chosen.exists() and (workspace.backups / chosen.name).exists():
         chosen = workspace.backups / chosen.name
-    for line in restored_lines(restore_backup(workspace, chosen, actor=ACTOR)):
-        say(line)
+    done = restore_backup(workspace, chosen, actor=ACTOR)
+    say(f"Restored {done.backup}.")
+    _say_what_was_replaced(done)
 
 
-def restored_lines(done: Restored) -> list[str]:
-    """What a restore did, in sentences."""
-    lines = [f"Restored {done.backup}."]
-    if done.aside is not None:
-        lines.append(f"What was there before lies, untouched, in {done.aside}.")
-    if done.n_later is None and done.aside is not None:
-        lines.append("How much newer that was cannot be read from it.")
+def _say_what_was_replaced(done: Restored | None) -> None:
+    """What lies aside now, what it had more, and whose accounts are not as they were."""
+    if done is None or done.aside is None:
+        return
+    say(f"What was there before lies, untouched, in {done.aside}.")
+    if done.n_later is None:
+        say("How much newer that was cannot be read from it.")
     elif done.n_later:
-        lines.append(f"It had {done.n_later:,} log entries that the backup has not.")
-    return lines
+        say(f"It had {done.n_later:,} log entries that the backup has not.")
+    if done.accounts is None:
+        say(
+            "Its accounts cannot be read: one that was disabled, or whose role or password was "
+            "changed after the backup, is as it was then. Look at: launch.py users W list"
+        )
+    for change in done.accounts or ():
+        say(f"Account {change}.")
 
 
 def _size(n_bytes: int) -> str:

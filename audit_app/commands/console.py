@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # The commands' own imports stand inside them: --help and the first page must not wait for torch.
 
 CTRL_C_STATUS = 130
+_IMAGE_ID = re.compile(r"\b[0-9a-f]{32}\b")
 STOPPED = "Stopped. What was finished is kept; give the same command again to go on."
 
 console = Console(stderr=True)
@@ -75,10 +77,27 @@ def opened(root: Path) -> Iterator[tuple[Workspace, Store]]:
     """The workspace at ``root`` and its store, closed afterwards."""
     from annotations.store import Store
     from annotations.workspace import open_workspace
+    from audit_app.errors import DOMAIN_ERRORS
 
     workspace = open_workspace(root)
     with Store.open(workspace) as store:
-        yield workspace, store
+        try:
+            yield workspace, store
+        except DOMAIN_ERRORS as error:
+            error.args = (with_names(store, str(error)),)
+            raise
+
+
+def with_names(store: Store, text: str) -> str:
+    """The text with the name behind each picture's id, for who sits at this computer."""
+    ids = set(_IMAGE_ID.findall(text))
+    names = store.trail.image_names(ids) if ids else {}
+
+    def named(found: re.Match[str]) -> str:
+        name = names.get(found[0])
+        return f"{found[0]} ('{name}')" if name else found[0]
+
+    return _IMAGE_ID.sub(named, text)
 
 
 @contextmanager

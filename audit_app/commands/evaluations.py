@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from audit_app.commands.console import WorkspacePath, opened, progress_bar, say
+from audit_app.commands.console import WorkspacePath, opened, progress_bar, say, with_names
+
+NAMED = 20  # of the pictures and rows that are left out; the report lists all
 
 
 def evaluate(  # noqa: PLR0913 - each is an option of the command
@@ -59,6 +61,7 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
         )
     from audit_app.evaluator.choices import EvaluationChoices, presets_of
     from audit_app.evaluator.job import evaluate_workspace
+    from audit_app.evaluator.result import load_result
 
     choices = EvaluationChoices(
         model=model,
@@ -73,7 +76,9 @@ def evaluate(  # noqa: PLR0913 - each is an option of the command
     )
     with opened(workspace) as (place, store), progress_bar("Evaluate") as report:
         lines = evaluate_workspace(place, store, choices, out=out, progress=report)
-    for line in lines:
+        left_out = load_result(out).table["left_out"][:NAMED]
+        left_out = [with_names(store, one) for one in left_out]
+    for line in [*lines, *left_out]:
         say(line)
 
 

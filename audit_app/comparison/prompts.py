@@ -29,6 +29,7 @@ from model_store.saliency import SALIENCY_METHODS
 MAX_TEXT: Final = 300
 WAIT_S: Final = 1.5
 LOOK_AGAIN_S: Final = 0.02
+LOOKED_THROUGH: Final = 50
 
 
 @dataclass(frozen=True)
@@ -174,13 +175,15 @@ def _prepare(scene: Scene, visitor: Visitor, texts: list[str]) -> None:
         "method": scene.selection.method,
         "texts": texts,
     }
-    job = _same_job(services, params) or submit_job(
+    job: Job | None = _same_job(services, params) or submit_job(
         services.workspace, services.store, "prompt", params, owner=visitor.name
     )
     until = time.monotonic() + WAIT_S
-    while is_active(job) and time.monotonic() < until:
+    while job is not None and is_active(job) and time.monotonic() < until:
         time.sleep(LOOK_AGAIN_S)
-        job = services.store.jobs.get(job.job_id)
+        job = services.store.jobs.find(job.job_id)
+    if job is None:  # answered and forgotten, with the words
+        return
     reason = str(job.result.get("reason") or "") or (job.message if job.status == "failed" else "")
     if reason:
         raise AuditError(reason)
@@ -188,7 +191,7 @@ def _prepare(scene: Scene, visitor: Visitor, texts: list[str]) -> None:
 
 def _same_job(services: Services, params: dict[str, object]) -> Job | None:
     """The job that answers the same question already; a page asks again while it waits."""
-    for job in services.store.jobs.recent(limit=5, kinds=["prompt"]):
+    for job in services.store.jobs.recent(limit=LOOKED_THROUGH, kinds=["prompt"]):
         if is_active(job) and job.params == params:
             return job
     return None

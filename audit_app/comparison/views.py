@@ -56,7 +56,7 @@ def view(services: Services, visitor: Visitor, selection: Selection, job_id: int
         job_id: The job that computes the missing maps, or None when none was asked for.
     """
     reading = open_reading(services, visitor, selection.image_id, selection.reader)
-    job = services.store.jobs.get(job_id) if job_id is not None else None
+    job = services.store.jobs.find(job_id)
     image = services.store.images.get(selection.image_id)
     scene = Scene(services, selection, reading, image, job)
     is_waiting = is_active(job)
@@ -93,7 +93,7 @@ def unchanged(
 ) -> dict[str, Any] | None:
     """The short answer to a page that has seen all there is; None when there is more to show."""
     open_reading(services, visitor, selection.image_id, selection.reader)
-    job = services.store.jobs.get(job_id) if job_id is not None else None
+    job = services.store.jobs.find(job_id)
     short = frame(services, selection, job)
     return {**short, "unchanged": True} if short["stamp"] == seen else None
 

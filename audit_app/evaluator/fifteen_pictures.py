@@ -18,7 +18,7 @@ UNREAD: Final = "Not read yet: its maps are left out, so that whoever reads it s
 
 
 def figure_pictures(store: Store, maps: FifteenMaps) -> tuple[dict[str, FigurePicture], list[str]]:
-    """The pictures with the last committed reading of each reader, and the names of missing ones.
+    """The pictures with the last committed reading of each reader, and the ids of missing ones.
 
     Raises:
         UnknownRecord: If an image was taken out of the workspace.
@@ -33,7 +33,7 @@ def figure_pictures(store: Store, maps: FifteenMaps) -> tuple[dict[str, FigurePi
         try:
             pixels = display_picture(load_radiograph(Path(image.path)))
         except (AnnotationError, OSError):
-            missing.append(image.name)
+            missing.append(image_id)
             continue
         own = [one for one in readings if one.image_id == image_id]
         boxes = [

@@ -173,7 +173,7 @@ class _RowReader:
             raise _UnusableRow("column 'path' is empty")
         cells = {column: row.text(column) for column in self.columns}
         if not any(cells.values()):
-            raise _UnusableRow(f"{path} has no label at all")
+            raise _UnusableRow("it has no label at all")
         positive = frozenset(
             self.columns[column] for column, text in cells.items() if self._is_positive(row, column)
         )

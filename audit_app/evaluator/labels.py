@@ -105,9 +105,9 @@ def _labels_of_file(workspace: Workspace, store: Store, path: Path, uncertain: s
     for row in table.rows:
         image = finder.find(row.path)
         if image is None:
-            missing.append(row.path)
+            missing.append(row.where)
         elif image.image_id in labelled:
-            left_out.append(f"{row.where}: {row.path} is labelled by an earlier row already")
+            left_out.append(f"{row.where}: its picture is labelled by an earlier row already")
         else:
             known = workspace.patient_hash("patient", row.patient) if row.patient else ""
             patient = patient_of(known or image.patient_hash, image.image_id)
@@ -115,7 +115,7 @@ def _labels_of_file(workspace: Workspace, store: Store, path: Path, uncertain: s
     if not labelled:
         raise AuditError(
             f"none of the {len(table.rows)} rows of {path.name} names a picture of this workspace "
-            f"(the first is '{table.rows[0].path if table.rows else ''}'); import the pictures "
+            f"(the first is {table.rows[0].where if table.rows else 'none'}); import the pictures "
             "first, with paths or file names as in the table"
         )
     return LabelSet(

@@ -96,7 +96,7 @@ class EvaluationPlan:
             return self
         kept = [row for row, one in enumerate(self.images) if one.image_id not in unreadable]
         reasons = [
-            f"{one.name}: {unreadable[one.image_id]}"
+            f"{one.image_id}: {unreadable[one.image_id]}"
             for one in self.images
             if one.image_id in unreadable
         ]
@@ -182,7 +182,10 @@ def plan_evaluation(
 
 
 def _present(labels: LabelSet, split: Split) -> tuple[list[LabelledImage], list[str]]:
-    """The pictures of the split whose file is there, and the names of the others."""
+    """The pictures of the split whose file is there, and the ids of the others.
+
+    No names, here and elsewhere in what a report shows: file names may name patients.
+    """
     used, absent = [], []
     for one in labels.images:
         if one.image.image_id not in split.parts:
@@ -190,7 +193,7 @@ def _present(labels: LabelSet, split: Split) -> tuple[list[LabelledImage], list[
         if Path(one.image.path).is_file():
             used.append(one)
         else:
-            absent.append(one.image.name)
+            absent.append(one.image.image_id)
     return used, absent
 
 
@@ -198,17 +201,17 @@ def _missing(
     store: Store, labels: LabelSet, absent: list[str]
 ) -> tuple[tuple[str, ...], list[str]]:
     said = []
-    names = [*labels.missing]
+    listed = [*labels.missing]
     if labels.missing:
         said.append(f"{len(labels.missing)} rows of {labels.name} name a picture that is not here")
     if labels.name == LABEL_SOURCE:
-        listed, sentence = missing_pictures(store.images.all())
-        names += listed
+        published, sentence = missing_pictures(store.images.all())
+        listed += published
         said.append(sentence)
     if absent:
-        names += absent
+        listed += absent
         said.append(f"the files of {len(absent)} imported pictures are missing")
-    return tuple(names), said
+    return tuple(listed), said
 
 
 def _remarks(labels: LabelSet, split: Split) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from annotations.exports.cells import unescape_cell
 from audit_app.errors import AuditError
 
 FORMAT: Final = "saliency-audit-evaluation-1"
@@ -205,7 +206,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_cells(path: Path) -> Iterator[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+        reader = csv.DictReader(file)
+        reader.fieldnames = [unescape_cell(name) for name in reader.fieldnames or ()]
+        yield from reader
 
 
 def _read_rows(path: Path) -> list[Row]:
@@ -221,4 +224,4 @@ def _value(text: str) -> object:
             return kind(text)
         except ValueError:
             continue
-    return text
+    return unescape_cell(text)

@@ -60,16 +60,16 @@ def check_patients(images: Sequence[LabelledImage], parts: Mapping[str, str]) ->
     """Nothing, unless a patient has pictures in two parts.
 
     Raises:
-        AuditError: With pictures as examples; never with a patient's name.
+        AuditError: With ids of pictures as examples; never with a patient's or a file's name.
     """
     by_patient: dict[str, dict[str, str]] = {}
     for one in images:
         part = parts.get(one.image.image_id)
         if part is not None:
-            by_patient.setdefault(one.patient, {}).setdefault(part, one.image.name)
+            by_patient.setdefault(one.patient, {}).setdefault(part, one.image.image_id)
     crossing = [places for places in by_patient.values() if len(places) > 1]
     if crossing:
-        example = ", ".join(f"{name} in {part}" for part, name in crossing[0].items())
+        example = ", ".join(f"{one} in {part}" for part, one in crossing[0].items())
         raise AuditError(
             f"{len(crossing)} of {len(by_patient)} patients have pictures in more than one part of "
             f"the split (for instance {example}): what is tested would have been learnt from; "
@@ -150,7 +150,8 @@ def _split_of_file(store: Store, labels: LabelSet, path: Path) -> Split:
             continue
         if parts.setdefault(image.image_id, part) != part:
             raise AuditError(
-                f"{path.name} puts {name} into {parts[image.image_id]} and into {part}; "
+                f"{path.name} puts picture {image.image_id} into {parts[image.image_id]} and into "
+                f"{part}; "
                 "give each picture one part"
             )
     if not parts:

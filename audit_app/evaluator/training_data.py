@@ -29,7 +29,7 @@ def read_frames(
         samples = pool.samples(frame_request(image, encoder) for image in images)
         for number, (image, sample) in enumerate(zip(images, samples, strict=True), start=1):
             if isinstance(sample, str):
-                reasons.append(f"'{image.name}': {sample}")
+                reasons.append(f"picture {image.image_id}: {sample}")
             else:
                 frames[number - 1] = sample
             if step(number, len(images), f"read picture {number} of {len(images)}"):

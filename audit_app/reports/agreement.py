@@ -28,6 +28,7 @@ from audit_app.metrics.pointing import TOLERANCE_EDGE, TOLERANCE_PIXELS
 from audit_app.region_scores import GRIDS
 from audit_app.reports.checklists import checklists
 from audit_app.reports.csv_files import write_csv
+from audit_app.reports.whole_files import write_whole
 
 AGREEMENT_FILE: Final = TABLES["rows"][0]
 SUMMARY_FILE: Final = TABLES["summary"][0]
@@ -85,9 +86,7 @@ def write_audit(out: Path, tables: Mapping[str, list[Row]], facts: AuditFacts) -
         names += write_report(out, result)
     hashes = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names}
     text = json.dumps({**provenance, "files": hashes}, indent=2, ensure_ascii=False, default=str)
-    part = out / f"{PROVENANCE_FILE}.part"
-    part.write_text(f"{text}\n", encoding="utf-8")
-    part.replace(out / PROVENANCE_FILE)
+    write_whole(out / PROVENANCE_FILE, f"{text}\n")
     return {**summary_of(result), "files": [*names, PROVENANCE_FILE]}
 
 

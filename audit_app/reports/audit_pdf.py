@@ -21,6 +21,7 @@ from audit_app.reports.audit_content import (
 )
 from audit_app.reports.audit_tables import MEASURES, TextTable
 from audit_app.reports.chart_print import Drawing
+from audit_app.reports.whole_files import write_whole
 
 if TYPE_CHECKING:
     from fpdf import FPDF
@@ -69,7 +70,7 @@ def write_pdf(
     for one in checklist_tables(result.provenance):
         _table(pdf, one, most=None)
     _paragraph(pdf, f"Command: {result.provenance.get('command', '')}")
-    path.write_bytes(pdf.output())
+    write_whole(path, bytes(pdf.output()))
 
 
 def _document(title: str) -> FPDF:

@@ -24,6 +24,7 @@ from audit_app.reports.audit_pdf import write_pdf
 from audit_app.reports.audit_tables import MEASURES, TextTable
 from audit_app.reports.chart_print import Drawing, draw_print
 from audit_app.reports.html_parts import STYLE, document, figure
+from audit_app.reports.whole_files import write_whole
 
 REPORT_FILE: Final = "report.html"
 PDF_FILE: Final = "report.pdf"
@@ -54,10 +55,10 @@ def write_report(folder: Path, result: Audited) -> tuple[str, ...]:
         for chart in section.charts:
             name = section.chart_name(chart)
             drawn[name] = draw_print(chart)
-            (folder / f"{name}.png").write_bytes(drawn[name].png)
-            (folder / f"{name}.svg").write_text(drawn[name].svg, encoding="utf-8")
+            write_whole(folder / f"{name}.png", drawn[name].png)
+            write_whole(folder / f"{name}.svg", drawn[name].svg)
             names += [f"{name}.png", f"{name}.svg"]
-    (folder / REPORT_FILE).write_text(page_of(result, sections, drawn), encoding="utf-8")
+    write_whole(folder / REPORT_FILE, page_of(result, sections, drawn))
     write_pdf(folder / PDF_FILE, result, sections, drawn)
     return tuple(names)
 

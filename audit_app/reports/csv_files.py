@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from annotations.exports.cells import escape_cell
+from annotations.exports.exporter import unfinished_file
 
 
 def csv_cell(value: object) -> str:
     """The cell's text: nothing for None, true/false, numbers in full, text made harmless.
 
-    Text that a spreadsheet would read as a formula gets an apostrophe before it; numbers stay
-    as they are.
+    Where a spreadsheet would read a formula the text gets an apostrophe; numbers stay as they are.
     """
     if value is None:
         return ""
@@ -31,11 +31,9 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
     Raises:
         KeyError: If a row lacks a column.
     """
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
+    with unfinished_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\r\n")
-        writer.writerow(columns)
+        writer.writerow([csv_cell(column) for column in columns])
         writer.writerows([csv_cell(row[column]) for column in columns] for row in rows)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from annotations.errors import UnknownRecord
+from annotations.errors import StoreError, UnknownRecord
 from audit_app.errors import AuditError
 from audit_app.services import Services
 from audit_app.session import AccessRefused, require, visitor_of_route
@@ -73,7 +73,10 @@ def build_download(
         if not found.path.is_file():
             return PlainTextResponse(found.absent, status_code=404)
         name = request.path_params["name"]
-        services.store.log.add("download", visitor.name, found.subject, {"file": name})
+        try:
+            services.store.log.add("download", visitor.name, found.subject, {"file": name})
+        except StoreError as error:
+            return PlainTextResponse(str(error), status_code=507)
         kind = MEDIA_TYPES[found.path.suffix]
         return FileResponse(found.path, media_type=kind, filename=found.shown)
 

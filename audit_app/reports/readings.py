@@ -15,9 +15,10 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from annotations.errors import AnnotationError
-from annotations.exports import EXPORTERS, export_readings
+from annotations.exports import EXPORTERS
+from audit_app.errors import describe_disk_error
 from audit_app.services import Services
-from audit_app.session import SIGN_IN, AccessRefused, require, visitor_of_route
+from audit_app.session import SIGN_IN, AccessRefused, Visitor, require, visitor_of_route
 
 PATH: Final = "/audit/exports/{kind}"
 MEDIA_TYPES: Final = {
@@ -46,28 +47,38 @@ def _download(services: Services) -> Callable[[Request], Response]:
         if kind not in EXPORTERS:
             known = ", ".join(EXPORTERS)
             return PlainTextResponse(f"readings are exported as {known}", status_code=404)
-        folder = Path(tempfile.mkdtemp(prefix="export-", dir=services.workspace.cache))
         try:
-            path = _write(services, kind, folder)
+            return _answer(services, visitor, kind)
         except AnnotationError as error:
-            shutil.rmtree(folder, ignore_errors=True)
             return PlainTextResponse(str(error), status_code=409)
-        services.store.log.add("export", visitor.name, kind, {"format": kind, "bytes": _size(path)})
-        return FileResponse(
-            path,
-            media_type=MEDIA_TYPES[path.suffix],
-            filename=path.name,
-            background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
-        )
+        except OSError as error:
+            return PlainTextResponse(describe_disk_error(error), status_code=507)
 
     return download
+
+
+def _answer(services: Services, visitor: Visitor, kind: str) -> Response:
+    """The file, which is removed after it was sent, or when it cannot be."""
+    folder = Path(tempfile.mkdtemp(prefix="export-", dir=services.workspace.cache))
+    try:
+        path = _write(services, kind, folder)
+        services.store.log.add("export", visitor.name, kind, {"format": kind, "bytes": _size(path)})
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return FileResponse(
+        path,
+        media_type=MEDIA_TYPES[path.suffix],
+        filename=path.name,
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+    )
 
 
 def _write(services: Services, kind: str, folder: Path) -> Path:
     """The file to send: a format of many files becomes one archive."""
     stem = f"readings-{kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     out = folder / f"{stem}{EXPORTERS[kind].suffix}"
-    export_readings(services.store, kind, out)
+    EXPORTERS[kind].write(services.store, out)
     if not EXPORTERS[kind].is_folder:
         return out
     return Path(shutil.make_archive(str(folder / stem), "zip", root_dir=folder, base_dir=stem))

@@ -18,6 +18,7 @@ from audit_app.reports.agreement import without_folders
 from audit_app.reports.csv_files import write_csv
 from audit_app.reports.heat_grid import PRINT, draw_heat_grid
 from audit_app.reports.summary import HEADLINES, MACRO, POOLED
+from audit_app.reports.whole_files import write_whole
 from audit_app.survey_folder import PLAN_FILE, Survey, SurveyCell, title_of_method
 from audit_app.survey_plan import SurveyPlan
 from model_store.saliency import find_method
@@ -68,7 +69,7 @@ def write_survey(out: Path, survey: Survey) -> dict[str, Any]:
     """Write table and figure of the finished cells; what ``survey.json`` says of them."""
     rows = survey_rows(survey)
     write_csv(out / TABLE_FILE, COLUMNS, rows)
-    (out / FIGURE_FILE).write_text(draw_heat_grid(survey, PRINT), encoding="utf-8")
+    write_whole(out / FIGURE_FILE, draw_heat_grid(survey, PRINT))
     return {
         "status": "done" if survey.is_complete else "cancelled",
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

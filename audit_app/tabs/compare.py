@@ -249,11 +249,9 @@ def show_selection(
 
 def end_job(services: Services, visitor: Visitor, job_id: int | None) -> None:
     """Stop the computation that this page does not wait for any more; what is made is kept."""
-    if job_id is None:
-        return
-    job = services.store.jobs.get(job_id)
-    if job.owner == visitor.name and job.status in ACTIVE_STATUSES:
-        services.store.jobs.cancel(job_id)
+    job = services.store.jobs.find(job_id)
+    if job is not None and job.owner == visitor.name and job.status in ACTIVE_STATUSES:
+        services.store.jobs.cancel(job.job_id)
 
 
 def refresh_selection(

@@ -10,7 +10,7 @@ import pytest
 from annotations.archive import restore_archive, write_archive
 from annotations.errors import DamagedWorkspace, StoreError, WorkspaceError
 from annotations.store import Store
-from annotations.workspace import Workspace, create_workspace
+from annotations.workspace import Workspace, create_workspace, open_workspace
 
 BIG = bytes(range(256)) * 20_000  # several chunks
 
@@ -57,9 +57,13 @@ def readers(workspace: Workspace) -> list[str]:
 def test_a_workspace_comes_back_whole_in_a_new_folder(workspace: Workspace, tmp_path: Path) -> None:
     archive = archived(workspace, tmp_path / "ward.zip")
     assert stat.S_IMODE(archive.stat().st_mode) == 0o600
-    again = restore_archive(tmp_path / "again", archive, actor="anna")
+    assert restore_archive(tmp_path / "again", archive, actor="anna") is None
+    again = open_workspace(tmp_path / "again")
     assert again.settings == workspace.settings
     assert readers(again) == ["mira"]
+    with Store.open(again) as store:
+        row = store.log.rows(limit=1)[0]
+    assert (row.kind, row.actor, row.subject) == ("restore", "anna", "ward.zip")
     assert again.patient_hash("patient", "7") == workspace.patient_hash("patient", "7")
     assert (again.images / "picture.png").read_bytes() == BIG
     assert (again.models / "cnn" / "head.safetensors").read_bytes() == b"weights"
@@ -89,8 +93,14 @@ def test_into_its_own_workspace_the_database_and_lost_files_come_back(
         store.readers.ensure("later")
     (workspace.images / "picture.png").unlink()
     (workspace.models / "cnn" / "head.safetensors").write_bytes(b"trained since")
-    restore_archive(workspace.root, archive, actor="anna")
+    done = restore_archive(workspace.root, archive, actor="anna")
     assert readers(workspace) == ["mira"]
+    with Store.open(workspace) as store:
+        row = store.log.rows(limit=1)[0]
+    assert done is not None
+    assert (row.kind, row.actor, row.subject) == ("restore", "anna", "ward.zip")
+    assert done.aside is not None
+    assert row.details["replaced"] == done.aside.name
     assert (workspace.images / "picture.png").read_bytes() == BIG
     # What is there already is not written over.
     assert (workspace.models / "cnn" / "head.safetensors").read_bytes() == b"trained since"

@@ -27,7 +27,6 @@ def test_a_new_workspace_opens_as_it_was_made(tmp_path: Path) -> None:
     assert opened.settings.name == name
     assert opened.settings.findings == ("Edema", 'A "b"')
     assert opened.settings.synthetic
-    assert opened.settings.pseudonymised
 
 
 def test_a_workspace_has_the_study_findings_and_is_not_called_pseudonymised_unasked(
@@ -35,7 +34,17 @@ def test_a_workspace_has_the_study_findings_and_is_not_called_pseudonymised_unas
 ) -> None:
     assert workspace.settings.findings == STUDY_FINDINGS
     assert not workspace.settings.synthetic
-    assert not workspace.settings.pseudonymised
+    assert workspace.settings.pseudonymised == 0
+
+
+@pytest.mark.parametrize(("said", "expected"), [("1210", 1210), ("true", 0), ("false", 0)])
+def test_pictures_are_confirmed_by_their_number_and_not_all_for_ever(
+    workspace: Workspace, said: str, expected: int
+) -> None:
+    text = workspace.settings_file.read_text(encoding="utf-8")
+    text = text.replace("pseudonymised = 0\n", f"pseudonymised = {said}\n")
+    workspace.settings_file.write_text(text, encoding="utf-8")
+    assert open_workspace(workspace.root).settings.pseudonymised == expected
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")

@@ -129,6 +129,9 @@ def test_an_image_that_cannot_be_read_fails_after_all_others_are_kept(
         encode_images(workspace, store, model, "any", ids(store))
     assert "changed since it was imported" in str(caught.value)
     assert "missing" in str(caught.value)
+    for one in (images[3], images[8]):
+        assert one.image_id in str(caught.value)
+        assert one.name not in str(caught.value)
     assert model.n_frames == N_FILMS - 2
     rest = [image.image_id for image in images if image not in (images[3], images[8])]
     encode_images(workspace, store, model, "any", rest)
@@ -251,7 +254,7 @@ def test_a_picture_too_narrow_for_the_crop_is_named_and_not_asked_for(tmp_path: 
         (image,) = store.images.all()
         with pytest.raises(ValueError, match="too narrow for 'pad'"):
             frame_request(image, Counting(kind="pad"))
-        with pytest.raises(EncodingFailed, match=r"'narrow.png': .* too narrow"):
+        with pytest.raises(EncodingFailed, match=rf"{image.image_id}: .* too narrow"):
             encode_images(workspace, store, Counting(kind="pad"), "any", [image.image_id])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -20,8 +21,10 @@ from PIL import Image
 from annotations.records import Job
 from annotations.store import Store
 from annotations.workspace import Workspace, create_workspace
+from audit_app.errors import AuditError
 from audit_app.job_kinds import JOB_KINDS, JobContext
 from audit_app.jobs import (
+    MOST_ACTIVE,
     describe_job,
     ensure_worker,
     is_alive,
@@ -121,6 +124,23 @@ def test_an_unexpected_error_keeps_type_and_place_but_no_value(workspace, store)
     assert "Patient Name" not in failed.message
 
 
+def test_a_full_disk_fails_a_job_with_a_sentence_that_names_no_file(
+    workspace, store, monkeypatch
+) -> None:
+    def fill_the_disk(_context: JobContext) -> dict[str, object]:
+        raise OSError(errno.ENOSPC, "No space left on device", "/data/MUELLER^ANNA.png")
+
+    monkeypatch.setitem(JOB_KINDS, "audit", fill_the_disk)
+    store.jobs.submit("audit", {}, "mira")
+    job = store.jobs.claim(None, os.getpid(), own_start())
+    assert job is not None
+    Worker(workspace, store, parent=(os.getpid(), own_start())).run_job(job)
+    ended = store.jobs.get(job.job_id)
+    assert ended.status == "failed"
+    assert "refused: No space left on device; let somebody there look" in ended.message
+    assert "ANNA" not in ended.message
+
+
 def test_a_cancelled_job_stops_and_keeps_what_it_finished(workspace, store, pictures) -> None:
     job = import_job(workspace, store, pictures)
     wait_for(store, job, has_begun)
@@ -184,6 +204,51 @@ def test_a_forsaken_worker_does_what_waits_before_it_retires(
     Worker(workspace, store, parent=(NO_PROCESS, 0.0)).run()
     assert store.jobs.get(job.job_id).status == "failed"
     assert store.jobs.worker() is None
+
+
+def test_nobody_can_fill_the_queue_and_questions_and_jobs_are_counted_apart(
+    workspace, store, monkeypatch
+) -> None:
+    monkeypatch.setattr("audit_app.jobs.ensure_worker", lambda *_: None)  # nothing is to be done
+
+    def submit(kind: str, owner: str) -> Job:
+        return submit_job(workspace, store, kind, {}, owner=owner)
+
+    for kind in ("prompt", "explain") * (MOST_ACTIVE // 2):
+        submit(kind, "mira")
+    with pytest.raises(AuditError, match="10 questions to the models of yours wait or run"):
+        submit("prompt", "mira")
+    audits = [submit("audit", "mira") for _ in range(MOST_ACTIVE)]
+    with pytest.raises(AuditError, match=r"10 jobs of yours wait or run already.*or cancel some"):
+        submit("survey", "mira")
+    submit("prompt", "tom")
+    store.jobs.cancel(audits[0].job_id)
+    submit("survey", "mira")
+
+
+def test_typed_words_leave_the_rows_while_the_worker_works_and_when_it_is_idle(
+    workspace, store, monkeypatch
+) -> None:
+    def words() -> list[str]:
+        return [str(job.params["texts"]) for job in store.jobs.recent(limit=99, kinds=["prompt"])]
+
+    seen: list[list[str]] = []
+
+    def answer(_context: JobContext) -> dict[str, object]:
+        seen.append(words())
+        return {"reason": ""}
+
+    for number in range(9):
+        store.jobs.submit("prompt", {"texts": f"words {number}"}, "mira")
+    explained = store.jobs.submit("explain", {}, "mira")
+    monkeypatch.setitem(JOB_KINDS, "prompt", answer)
+    monkeypatch.setattr("audit_app.worker.IDLE_EXIT_S", 0.5)
+    monkeypatch.setattr("audit_app.worker.FORGET_WORDS_S", 0.1)
+    Worker(workspace, store, parent=(NO_PROCESS, 0.0)).run()
+    # Of the eight that were answered before the last one, the newest five.
+    assert seen[-1] == [f"words {number}" for number in (8, 7, 6, 5, 4, 3)]
+    assert words() == []
+    assert store.jobs.find(explained.job_id) is not None  # nobody typed it
 
 
 def test_this_process_is_alive_and_a_later_one_of_its_number_is_not() -> None:

@@ -25,6 +25,7 @@ from audit_app.rescue import NO_BACKUP, Rescue, _stand_in, open_or_rescue
 from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.settings import Settings
+from audit_app.witness import LogWitness
 from tests.browser.films import make_workspace
 
 ADMIN, READER, AUDITOR = (
@@ -94,6 +95,60 @@ def test_a_restore_on_the_page_puts_the_backup_in_place_once(damaged: Workspace)
         assert store.check(files=False) == []
     (aside,) = damaged.backups.glob("replaced-*.sqlite")
     assert aside.read_bytes() == content
+
+
+def test_what_happened_on_the_page_stands_in_the_restored_log(damaged: Workspace) -> None:
+    with rescue_of(damaged) as rescue:
+        witness = LogWitness(rescue.services)
+        witness.sign_in_failed("root", "10.0.0.7", "wrong name or password")
+        witness.signed_in("root", "10.0.0.7")
+        rescue.restore(rescue.filled(ADMIN)[2].value, ADMIN)
+    with Store.open(damaged) as store:
+        restored, signed_in, failed = store.log.rows(limit=3)
+        assert store.check(files=False) == []
+    assert [row.kind for row in (failed, signed_in, restored)] == [
+        "sign in failed",
+        "sign in",
+        "restore",
+    ]
+    assert failed.details["address"] == "10.0.0.7"
+    assert str(failed.details["on_rescue_page_at"]) < failed.at
+
+
+def test_an_account_that_was_disabled_after_the_backup_gets_no_further_on_the_page(
+    tmp_path: Path,
+) -> None:
+    workspace, _ = make_workspace(tmp_path, ["film-00.png"])
+    with Store.open(workspace) as store:
+        store.accounts.add("root", "admin", "hash")
+        store.backup_if_due(workspace.backups, every=timedelta(0))
+        store.accounts.disable("root")
+        store.log.add("account disabled", "command line", "root", {})
+    # A page of the log is torn; the accounts can still be read.
+    content = bytearray(workspace.database.read_bytes())
+    place = content.rindex(b"command line")
+    content[place - 2000 : place + 200] = b"\xa5" * 2200
+    workspace.database.write_bytes(content)
+    with pytest.raises(DamagedWorkspace):
+        Store.open(workspace)
+    with rescue_of(workspace) as rescue:
+        assert [one.disabled for one in rescue.services.store.accounts.all()] == [True]
+
+
+def test_a_missing_database_is_restored_on_the_same_page(
+    damaged: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged.database.unlink()
+    port = free_port()
+    (backup,) = damaged.backups.iterdir()
+    said: list[str] = []
+    threading.Thread(
+        target=use_page, args=(f"http://127.0.0.1:{port}", backup.name, said), daemon=True
+    ).start()
+    with open_or_rescue(damaged, Settings(port=port, open_browser=False)) as store:
+        assert store.readings.count_committed() == 2
+    assert f"is missing; restore it from a backup in {damaged.backups}" in caplog.text
+    assert f"launch.py restore {damaged.root}" in caplog.text
 
 
 def test_without_a_sound_backup_the_page_says_what_else_can_be_done(damaged: Workspace) -> None:

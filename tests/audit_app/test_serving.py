@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,12 +23,17 @@ import gradio as gr
 import httpx
 import pytest
 from gradio import networking
+from PIL import Image
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from annotations.errors import WorkspaceError
+from annotations.importing import import_source
+from annotations.records import NewImage
 from annotations.store import Store
-from annotations.workspace import create_workspace
+from annotations.workspace import create_workspace, open_workspace
+from annotations.workspace_lock import hold_import
 from audit_app.accounts import add_account
 from audit_app.errors import AuditError
 from audit_app.services import Services
@@ -49,13 +55,40 @@ PASSWORD = "correct horse battery"
 QUIET = Settings(open_browser=False)
 
 
-def make_services(folder: Path, *, accounts: bool, synthetic: bool = True) -> Services:
-    workspace = create_workspace(folder / "workspace", name="test", synthetic=synthetic)
+def make_services(folder: Path, *, accounts: bool) -> Services:
+    workspace = create_workspace(folder / "workspace", name="test", synthetic=True)
     store = Store.open(workspace)
     if accounts:
         add_account(store, "anna", "reader", PASSWORD)
         add_account(store, "root", "admin", PASSWORD)
     return Services(workspace, store, QUIET)
+
+
+def add_picture(services: Services, *, flags: tuple[str, ...] = ()) -> None:
+    number = services.store.images.count()
+    services.store.images.add(
+        NewImage(
+            path=f"/data/{number}.png", origin=f"/data/{number}.png", name=f"{number}.png",
+            source="folder", sha256="0" * 64, pixel_sha256="0" * 64, height=40, width=60, bits=8,
+            photometric="MONOCHROME2", modality="", view="PA", spacing_mm=None,
+            patient_hash="p", study_hash="s", flags=flags,
+        )
+    )  # fmt: skip
+
+
+def confirmed(services: Services, n_pictures: int) -> Services:
+    """The same workspace after somebody wrote this number into its settings."""
+    file = services.workspace.settings_file
+    text = re.sub(r"(?m)^pseudonymised = .*$", f"pseudonymised = {n_pictures}", file.read_text())
+    file.write_text(text, encoding="utf-8")
+    return replace(services, workspace=open_workspace(services.workspace.root))
+
+
+def wait_for_status(url: str, headers: dict[str, str]) -> int:
+    until = time.monotonic() + 30
+    while (status := httpx.get(url, headers=headers).status_code) != 421:
+        assert time.monotonic() < until
+    return status
 
 
 def who(services: Services) -> Route:
@@ -523,10 +556,10 @@ class TestSharing:
     def test_pictures_that_are_not_pseudonymised_do_not_pass_a_public_server(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        services = make_services(tmp_path, accounts=True, synthetic=False)
-        with pytest.raises(
-            SharingRefused, match=r"pseudonymised = true.*workspace\.toml.*own share"
-        ):
+        services = make_services(tmp_path, accounts=True)
+        add_picture(services)
+        expected = r"0 of the 1 pictures.*'pseudonymised = 1' in workspace\.toml.*own share"
+        with pytest.raises(SharingRefused, match=expected):
             start(build_demo(services), services, self.settings())
         monkeypatch.setattr(networking, "setup_tunnel", lambda **_: "http://x.clinic.example")
         own = replace(self.settings(), share_server="share.clinic.example:7000")
@@ -586,6 +619,71 @@ class TestSharing:
             assert httpx.get(running.url, headers=shared).status_code == 421
         finally:
             running.close()
+
+    def test_a_confirmation_holds_for_the_pictures_of_its_time_only(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(networking, "setup_tunnel", lambda **_: "http://abc123.gradio.live")
+        services = make_services(tmp_path, accounts=True)
+        add_picture(services)
+        services = confirmed(services, 1)
+        start(build_demo(services), services, self.settings()).close()
+        add_picture(services)
+        with pytest.raises(SharingRefused, match="1 of the 2 pictures"):
+            start(build_demo(services), services, self.settings())
+        services = confirmed(services, 2)
+        start(build_demo(services), services, self.settings()).close()
+        with services.store:
+            add_picture(services, flags=("synthetic",))
+            start(build_demo(services), services, self.settings()).close()
+
+    def test_nothing_is_imported_while_the_public_link_is_open_and_no_link_opens_meanwhile(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(networking, "setup_tunnel", lambda **_: "http://abc123.gradio.live")
+        services = make_services(tmp_path, accounts=True)
+        pictures = tmp_path / "pictures"
+        pictures.mkdir()
+        Image.new("L", (64, 64), 90).save(pictures / "new.png")
+
+        def load() -> int:
+            report = import_source(services.workspace, services.store, pictures, "folder")
+            return report.n_new
+
+        with services.store:
+            running = start(build_demo(services), services, self.settings())
+            with pytest.raises(WorkspaceError, match="through a public share link now"):
+                load()
+            assert services.store.images.count() == 0
+            running.close()
+            lock = hold_import(services.workspace.root)
+            with pytest.raises(WorkspaceError, match="pictures are being imported"):
+                start(build_demo(services), services, self.settings())
+            lock.release()
+            own = replace(self.settings(), share_server="share.clinic.example:7000")
+            running = start(build_demo(services), services, own)
+            assert load() == 1
+            running.close()
+
+    def test_pictures_that_come_in_all_the_same_close_the_link(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(networking, "setup_tunnel", lambda **_: "http://abc123.gradio.live")
+        monkeypatch.setattr("audit_app.sharing.LOOK_EVERY_S", 0.05)
+        services = make_services(tmp_path, accounts=True)
+        with services.store:
+            running = start(build_demo(services), services, self.settings())
+            try:
+                add_picture(services)  # as from a computer whose locks do not reach this one
+                assert running.link is not None
+                assert running.link.ended.wait(30)
+                shared = {"Host": "abc123.gradio.live"}
+                assert wait_for_status(running.url, shared) == 421
+                assert services.presence.link is None
+            finally:
+                running.close()
+            (row,) = services.store.log.about("share off", "Gradio's public share server")
+        assert row.details["reason"] == "pictures were imported that nobody has looked through"
 
     def test_when_the_tunnel_fails_the_reason_is_given_and_nothing_is_served(
         self, member_services: Services, monkeypatch: pytest.MonkeyPatch

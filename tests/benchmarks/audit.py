@@ -170,7 +170,7 @@ def write_large_audit(size: Size, folder: Path) -> float:
         run=run,
         choices=choices,
         plan=AuditPlan((), FINDINGS, len(rows), 0, 0),
-        workspace=WorkspaceSettings("benchmark", FINDINGS, synthetic=True, pseudonymised=True),
+        workspace=WorkspaceSettings("benchmark", FINDINGS, synthetic=True, pseudonymised=0),
         entries={"model": {"name": "model"}},
         modes={"model": MODES},
         made_by={},

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -106,7 +108,10 @@ def test_unread_images_drafts_and_an_empty_store_have_no_row(store: Store, tmp_p
 
 def test_no_text_cell_begins_like_a_formula(store: Store, tmp_path: Path) -> None:
     image = add_image(store)
-    notes = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "'=1", "plain", "'quoted'"]
+    notes = [
+        "=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", " =1", '"=1"', "'=1", "\uff1d1", "plain",
+        "'quoted'", "a;=1", 'a;""=1', "a; -b", "a\n=1\r\n+1", "a;'=1", "- one\n- two",
+    ]  # fmt: skip
     regions = [
         region("Edema", note=note, region_id=f"r{number}") for number, note in enumerate(notes)
     ]
@@ -115,12 +120,37 @@ def test_no_text_cell_begins_like_a_formula(store: Store, tmp_path: Path) -> Non
     write_csv(store, tmp_path / "readings.csv")
 
     rows = read_back(tmp_path / "readings.csv")
-    assert not any(cell.startswith(tuple("=+-@\t\r")) for row in rows for cell in row.values())
+    text = (tmp_path / "readings.csv").read_text(encoding="utf-8")
+    # What is seen by who splits at commas, and by who splits at semicolons, tabs and line ends.
+    cells = [cell for row in rows for cell in row.values()] + re.split("[;\t\r\n]", text)
+    assert [
+        cell
+        for cell in cells
+        if cell.lstrip('" ').startswith(tuple("=+-@\uff1d\uff0b\uff0d\uff20"))
+    ] == []
+    assert pd.read_csv(tmp_path / "readings.csv")["note"].tolist() == [row["note"] for row in rows]
     assert rows[0]["reader"] == "'=cmd()"
     assert [unescape_cell(row["note"]) for row in rows] == notes
 
 
-@pytest.mark.parametrize("text", ["", "'", "''=", "a=", "=", "'-", "''", "'''@x", "-5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "'",
+        "''=",
+        "a=",
+        "=",
+        "'-",
+        "''",
+        "'''@x",
+        "-5",
+        "a;'=1",
+        ";\n'\t\"=",
+        "\r\n'\uff20",
+        "; '-1",
+    ],
+)
 def test_escaping_is_undone_exactly(text: str) -> None:
     assert unescape_cell(escape_cell(text)) == text
 

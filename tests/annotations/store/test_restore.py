@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 import re
-import resource
+import shutil
+import signal
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -158,6 +161,146 @@ def test_a_database_that_this_version_must_not_open_is_no_backup(
     assert said in soundness_problem(backup)
 
 
+STEPS = ("os.rename", "os.link", "os.remove")
+MOST_STEPS = 40
+
+
+def restore_killed_at(workspace: Workspace, backup: Path, step: int) -> bool:
+    """Restore in a process that is killed just before one change to the folders; whether it was."""
+
+    def kill(event: str, _arguments: object) -> None:
+        nonlocal step
+        if event in STEPS:
+            step -= 1
+            if step == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        sys.addaudithook(kill)
+        try:
+            restore_backup(workspace, backup, actor="anna")
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+@pytest.mark.parametrize("left", ["", "-journal"])
+def test_a_restore_that_is_killed_at_any_step_leaves_the_old_database_or_the_new_one(
+    workspace: Workspace, backup: Path, tmp_path: Path, left: str
+) -> None:
+    old = workspace.database.read_bytes()
+    journal = b"what a crash left"
+    outcomes = []
+    for step in range(1, MOST_STEPS):
+        mine = open_workspace(shutil.copytree(workspace.root, tmp_path / str(step)))
+        beside = mine.database.with_name(mine.database.name + "-journal")
+        if left:
+            beside.write_bytes(journal)
+        was_killed = restore_killed_at(mine, mine.backups / backup.name, step)
+        kept = [mine.database, *mine.backups.glob("replaced-*.sqlite")]
+        assert old in [one.read_bytes() for one in kept if one.exists()]
+        if left:
+            journals = [beside, *mine.backups.glob("replaced-*.sqlite-journal")]
+            assert journal in [one.read_bytes() for one in journals if one.exists()]
+        outcomes.append(state_of(mine))
+        if not was_killed:
+            break
+        restore_backup(mine, mine.backups / backup.name, actor="anna")
+        assert state_of(mine) == "new"
+        assert list(mine.root.glob("audit.sqlite*")) == [mine.database]
+    # In this order, and each of them was seen.
+    assert [state for state, _ in itertools.groupby(outcomes)] == ["old", "interrupted", "new"]
+
+
+def state_of(workspace: Workspace) -> str:
+    """Which database a kill left."""
+    try:
+        known = names(workspace)
+    except DamagedWorkspace as error:
+        said = re.search(r"a restore .* was (interrupted); .*launch\.py restore", str(error))
+        return said[1] if said else str(error)
+    return "new" if known == ["first.png"] else "old"
+
+
+def test_where_files_have_one_name_only_the_replaced_database_is_copied(
+    workspace: Workspace, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    before = workspace.database.read_bytes()
+    done = restore_backup(workspace, backup, actor="anna")
+    assert done.aside is not None
+    assert done.aside.read_bytes() == before
+    assert names(workspace) == ["first.png"]
+
+
+def test_a_disk_without_room_for_the_replaced_database_leaves_everything_as_it_was(
+    workspace: Workspace, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(StoreError, match="No space left on device; nothing is lost"):
+        restore_backup(workspace, backup, actor="anna")
+    assert names(workspace) == ["first.png", "second.png"]
+    assert list(workspace.backups.iterdir()) == [backup]
+    assert list(workspace.root.glob("audit.sqlite*")) == [workspace.database]
+
+
+class TestAccounts:
+    @pytest.fixture
+    def backup(self, workspace: Workspace) -> Path:
+        """Made before each account was changed in its own way."""
+        with Store.open(workspace) as store:
+            for name in ("anna", "bert", "carla", "dora", "emil"):
+                store.accounts.add(name, "reader", f"hash of {name}")
+            store.accounts.disable("emil")
+            made = store.backup_if_due(workspace.backups, every=timedelta(0))
+            store.accounts.disable("anna")
+            store.accounts.set_role("bert", "admin")
+            store.accounts.set_password_hash("carla", "another hash")
+            store.accounts.enable("emil")
+            store.accounts.add("fritz", "reader", "hash of fritz")
+        assert made is not None
+        return made
+
+    def test_those_that_differ_are_named_and_a_disabled_one_is_not_revived(
+        self, workspace: Workspace, backup: Path
+    ) -> None:
+        done = restore_backup(workspace, backup, actor="root")
+        assert done.accounts == (
+            "anna was disabled after the backup and stays so",
+            "bert was admin and is reader again",
+            "carla has the older password again",
+            "emil was enabled after the backup and is disabled again",
+            "fritz was made after the backup and is gone",
+        )
+        with Store.open(workspace) as store:
+            accounts = {one.name: one for one in store.accounts.all()}
+            disabled, restored = store.log.rows(limit=2)
+            assert store.check(files=False) == []
+        assert [name for name, one in accounts.items() if one.disabled] == ["anna", "emil"]
+        assert (disabled.kind, disabled.actor, disabled.subject) == (
+            "account disabled",
+            "root",
+            "anna",
+        )
+        assert restored.details["accounts"] == list(done.accounts)
+
+    def test_of_a_database_that_cannot_be_read_they_are_not_known(
+        self, workspace: Workspace, backup: Path
+    ) -> None:
+        workspace.database.write_bytes(b"no database" * 999)
+        assert restore_backup(workspace, backup, actor="root").accounts is None
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses to replace open files itself")
 class TestWhileItIsOpen:
     def test_nothing_is_restored(self, workspace: Workspace, backup: Path) -> None:
@@ -244,18 +387,6 @@ class TestAWrongClock:
             assert second is not None
             assert list_backups(workspace.backups) == [future, second]
             assert store.backup_if_due(workspace.backups) is None
-
-
-@pytest.fixture
-def small_disk() -> Iterator[Callable[[int], None]]:
-    """Limits the size of any file that this process writes, as a full disk would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def limit(n_bytes: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_backup_that_does_not_fit_is_said_and_leaves_nothing_behind(

@@ -44,6 +44,7 @@ def test_backup_list_damage_restore(workspace: Workspace) -> None:
     assert status == 0, said
     assert f"Restored {backup}." in said
     assert "lies, untouched, in" in said
+    assert "Its accounts cannot be read" in said
     status, said = run("check", root)
     assert (status, said) == (0, "Everything is as it was written.")
     with Store.open(workspace) as store:

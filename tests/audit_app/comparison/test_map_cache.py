@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from audit_app.comparison.selection import MODES
 from audit_app.map_cache import (
@@ -50,6 +52,17 @@ def test_maps_come_back_as_they_were_put_in(services, image_id) -> None:
         maps.geometry,
         maps.provenance,
     )
+
+
+def test_a_full_disk_leaves_nothing_half_written(
+    tmp_path: Path, small_disk: Callable[[int], None]
+) -> None:
+    small_disk(100)
+    with pytest.raises(OSError, match="File too large"):
+        write_text_embedding(tmp_path / "texts" / "one.npy", np.zeros(512, np.float32))
+    with pytest.raises(OSError, match="File too large"):
+        write_layers(tmp_path / "layers" / "one.json", [{"path": "x" * 200}])
+    assert [one for one in tmp_path.rglob("*") if one.is_file()] == []
 
 
 def test_a_damaged_file_counts_as_absent(services, image_id) -> None:

@@ -234,7 +234,7 @@ def test_pictures_nobody_has_read_are_locked_in_the_report(store: Store) -> None
         image_ids=tuple(one.image_id for one in store.images.all()[:4]),
     )
     pictures, missing = figure_pictures(store, maps)
-    assert missing == [third.name]
+    assert missing == [third.image_id]
     assert pictures[first.image_id].boxes == (MarkedBox("mira", "Fracture", Box(1, 2, 30, 40)),)
     locked = lock_unread(pictures)
     assert [one.locked for one in locked.values()] == ["", "", UNREAD]

@@ -58,7 +58,7 @@ def test_a_row_of_blanks_is_an_image_without_labels(write) -> None:
         write("path,Edema,Cardiomegaly\na.png,,\nb.png,0,0\n"), KNOWN, "positive"
     )
     assert [row.path for row in table.rows] == ["b.png"]
-    assert table.left_out == ("labels.csv, row 2: a.png has no label at all",)
+    assert table.left_out == ("labels.csv, row 2: it has no label at all",)
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,9 @@ def test_a_table_names_pictures_by_path_or_name_and_patients_by_hash(
     labels = load_labels(workspace, store, EvaluationChoices(MODEL, labels=str(table)))
     assert [one.image.name for one in labels.images] == [f"film-00{k}" for k in range(4)]
     assert [one.part for one in labels.images] == ["train", "validation", "test", "test"]
-    assert labels.missing == ("gone.png",)
+    assert labels.missing == ("labels.csv, row 6",)
     assert labels.left_out == (
-        "labels.csv, row 7: film-002.png is labelled by an earlier row already",
+        "labels.csv, row 7: its picture is labelled by an earlier row already",
     )
     patients = [one.patient for one in labels.images]
     assert patients[1] == patients[3] == workspace.patient_hash("patient", "Bob")
@@ -67,7 +67,8 @@ def test_a_table_without_any_picture_of_the_workspace_says_what_to_do(
 ) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("path,Cardiomegaly\nother.png,1\n")
-    with pytest.raises(AuditError, match=r"none of the 1 rows.*'other\.png'.*import the pictures"):
+    expected = r"none of the 1 rows.*labels\.csv, row 2.*import the pictures"
+    with pytest.raises(AuditError, match=expected):
         load_labels(workspace, store, EvaluationChoices(MODEL, labels=str(table)))
 
 

@@ -367,9 +367,11 @@ def test_unreadable_pictures_are_left_out_and_listed(evaluated, tmp_path: Path) 
         path.write_bytes(content)
     assert "1 pictures cannot be read and are left out" in result.table["remarks"]
     assert result.table["left_out"] == [
-        "film-000: its file cannot be read, or the model's embedding of it is not finite"
+        f"{victim.image_id}: its file cannot be read, or the model's embedding of it is not finite"
     ]
     assert sum(result.table["parts"].values()) == 39
+    for file in result.folder.iterdir():
+        assert victim.name.encode() not in file.read_bytes(), file.name
 
 
 def test_the_map_is_that_of_the_kept_embeddings_and_another_one_is_noticed(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from audit_app.reports.csv_files import csv_cell, write_csv
+from audit_app.reports.whole_files import write_whole
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,11 @@ from audit_app.reports.csv_files import csv_cell, write_csv
         ("\tx", "'\tx"),
         ("\rx", "'\rx"),
         ("'=1+1", "''=1+1"),
+        ("\nx", "'\nx"),
+        ("\uff0b49", "'\uff0b49"),
         ("a=b", "a=b"),
+        ("a;=b", "a;'=b"),
+        ("two\r\nlines; 5 cm", "two\r\nlines; 5 cm"),
         ("", ""),
     ],
 )
@@ -50,6 +56,22 @@ def test_the_file_is_read_back_by_csv_and_by_pandas(tmp_path: Path):
     assert frame["x"].tolist() == pytest.approx([1 / 3, 1e-300], rel=1e-15)
     assert path.read_bytes().startswith(b"x,name\r\n")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_the_earlier_file_and_nothing_half_written(
+    tmp_path: Path, small_disk: Callable[[int], None]
+):
+    path = tmp_path / "table.csv"
+    write_csv(path, ("x",), [{"x": 1}])
+    write_whole(tmp_path / "page.html", "Größe")
+    small_disk(9)
+    with pytest.raises(OSError, match="File too large"):
+        write_csv(path, ("x",), [{"x": "0123456789"}])
+    with pytest.raises(OSError, match="File too large"):
+        write_whole(tmp_path / "page.html", "0123456789")
+    assert path.read_text(encoding="utf-8").split() == ["x", "1"]
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == "Größe"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_row_without_a_column_leaves_the_earlier_file_as_it_was(tmp_path: Path):

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from starlette.applications import Starlette
@@ -66,6 +66,28 @@ def test_a_format_of_many_files_is_one_archive(client: TestClient) -> None:
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         names = [name.split("/", 1)[1] for name in archive.namelist() if name.endswith(".dcm")]
     assert sorted(names) == ["chest-B_1-v1.dcm", "chest-Dr._A-v1.dcm", "chest-Dr._A-v2.dcm"]
+
+
+@pytest.mark.parametrize("kind", sorted(EXPORTERS))
+def test_a_full_disk_is_a_sentence_without_a_path_and_leaves_nothing(
+    client: TestClient, study: Study, kind: str, small_disk: Callable[[int], None]
+) -> None:
+    small_disk(0)
+    answer = client.get(PATH.format(kind=kind))
+    assert answer.status_code == 507
+    assert "refused: File too large; let somebody there look at the free space" in answer.text
+    assert str(study.workspace.root) not in answer.text
+    assert list(study.workspace.cache.glob("export-*")) == []
+
+
+def test_an_export_that_cannot_be_logged_is_not_sent(
+    client: TestClient, study: Study, small_disk: Callable[[int], None]
+) -> None:
+    small_disk(study.workspace.database.stat().st_size // 2)
+    answer = client.get("/audit/exports/csv")
+    assert answer.status_code == 409
+    assert "it may be full" in answer.text
+    assert list(study.workspace.cache.glob("export-*")) == []
 
 
 def test_an_unknown_format_is_not_found(client: TestClient) -> None:

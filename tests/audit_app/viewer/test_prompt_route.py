@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from audit_app.accounts import add_account
+from audit_app.jobs import MOST_ACTIVE
 from audit_app.map_cache import basis_file, text_file, write_text_embedding
 from model_store.entries import ModelEntry
 from model_store.preprocessing import frame_geometry
@@ -107,6 +109,22 @@ def test_a_wrong_question_is_a_422_with_what_to_do(place: Place) -> None:
         assert answer.status_code == 422
         assert part in answer.json()["message"]
     assert ask(place, model="none").status_code == 404
+
+
+def test_too_many_questions_at_once_are_a_422_but_not_asking_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(place)
+    prepare(place, {})
+    # Nobody answers.
+    monkeypatch.setattr("audit_app.jobs.ensure_worker", lambda *_: None)
+    monkeypatch.setattr("audit_app.comparison.prompts.WAIT_S", 0.0)
+    for number in range(MOST_ACTIVE):
+        assert ask(place, text=f"line {number}").status_code == 202
+    assert ask(place, text="line 0").status_code == 202
+    answer = ask(place, text="one more")
+    assert answer.status_code == 422
+    assert "10 questions to the models of yours wait or run" in answer.json()["message"]
 
 
 def test_only_who_is_signed_in_may_ask_and_only_beside_their_own_reading(place: Place) -> None:
