@@ -15,6 +15,10 @@ from tests.chromium import launched
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+# For this process and those that it starts: the tests' processes share few cores, and the bits of a
+# sum depend on how many threads add it up.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 REPO_ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -760,7 +760,6 @@ def test_a_whole_run_is_private_from_its_start_and_ends_cleanly_on_sigterm(
         "GRADIO_SERVER_NAME": "0.0.0.0",
         "GRADIO_ANALYTICS_ENABLED": "True",
         "HTTP_PROXY": "http://127.0.0.1:9",
-        "OMP_NUM_THREADS": "1",
     }
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(services.workspace.root)],

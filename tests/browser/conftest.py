@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -52,11 +51,8 @@ class Server:
         log = (self.workspace.root.parent / "server.log").open("a")
         command = [sys.executable, "-m", self.module, str(self.workspace.root), str(self.port)]
         root = Path(__file__).resolve().parents[2]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with log:
-            self.process = subprocess.Popen(
-                command, cwd=root, env=environment, stdout=log, stderr=log, text=True
-            )
+            self.process = subprocess.Popen(command, cwd=root, stdout=log, stderr=log, text=True)
         self._wait_until_ready(log.name)
 
     def _wait_until_ready(self, log: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ class App(Server):
             self.process = subprocess.Popen(
                 command,
                 cwd=repository,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
                 stdout=output,
                 stderr=output,
                 text=True,

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from model_store.entries import ModelEntry
@@ -34,7 +33,6 @@ def noise(n_pictures: int = 16) -> TrainingSet:
 
 
 def main(entry: Path, head: Path) -> None:
-    torch.set_num_threads(1)
     model = load_model(ModelEntry.from_dict(json.loads(entry.read_text())))
 
     def say(_done: int, _total: int, message: str) -> bool:

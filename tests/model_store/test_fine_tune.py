@@ -27,15 +27,6 @@ from model_store.training import Ticker, TrainingSettings
 from tests.model_store.long_training import SETTINGS, noise
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """The bits of a sum depend on how many threads share it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def start(entry: ModelEntry, head: Path, repo_root: Path) -> subprocess.Popen[str]:
     head.parent.mkdir(exist_ok=True)
     described = head.parent / "entry.json"
@@ -58,7 +49,6 @@ def kill_in(process: subprocess.Popen[str], step: str) -> None:
     process.stdout.close()
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_a_killed_fine_tune_goes_on_to_the_same_bits(
     cnn_entry: ModelEntry, tmp_path: Path, repo_root: Path
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -296,7 +295,6 @@ def test_a_killed_evaluation_goes_on_to_the_same_table(
         [sys.executable, "-c", KILLED, str(workspace.root), json.dumps(CHOICES.to_dict()),
          str(tmp_path / "out"), str(moment)],
         cwd=repo_root,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     try:
         assert wait_for_epoch(process, moment) == "fine-tune"
