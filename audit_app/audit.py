@@ -110,7 +110,7 @@ def resume_audit(
 def askable_findings(
     store: Store, runtime: Explainer, choices: AuditChoices, plan: AuditPlan
 ) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The audited findings that each model and mode can be asked for, a model at a time.
+    """The findings of the workspace that each model and mode knows, a model at a time.
 
     A chosen mode that a model's kind cannot have is no key.
 
@@ -120,7 +120,7 @@ def askable_findings(
     askable = {}
     for model in choices.models:
         for mode in chosen_modes(store, model, choices.modes):
-            known = runtime.supported(model, mode, plan.findings)
+            known = runtime.supported(model, mode, plan.vocabulary)
             if not set(known) & plan.marked_findings:
                 raise AuditError(_unknown(model, mode, known, plan))
             askable[model, mode] = known
@@ -153,12 +153,12 @@ def _unknown(model: str, mode: str, known: tuple[str, ...], plan: AuditPlan) -> 
         )
     if mode == "cls":
         return (
-            f"the outputs of classifier '{model}' name none of the audited findings "
-            f"({', '.join(plan.findings)}); add it again with labels that do, or leave it out"
+            f"the outputs of classifier '{model}' name none of the workspace's findings "
+            f"({', '.join(plan.vocabulary)}); add it again with labels that do, or leave it out"
         )
     return (
-        f"mode {mode} of model '{model}' is not trained for any of the audited findings "
-        f"({', '.join(plan.findings)}); run 'launch.py train WORKSPACE --model {model} "
+        f"mode {mode} of model '{model}' is not trained for any of the workspace's findings "
+        f"({', '.join(plan.vocabulary)}); run 'launch.py train WORKSPACE --model {model} "
         f"--mode {mode}' first, or leave this mode out"
     )
 

@@ -26,7 +26,7 @@ from audit_app.reports.summary import SUMMARY_COLUMNS, by_way, pool, summarise
 from audit_app.reveals import REVEAL_COLUMNS, reveal_lines
 
 PROVENANCE_FILE: Final = "provenance.json"
-FORMAT: Final = "saliency-audit-agreement-2"
+FORMAT: Final = "saliency-audit-agreement-3"
 # Name of the table in the result and in the run's summary, its file, its columns.
 TABLES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "rows": ("agreement.csv", AGREEMENT_COLUMNS),

@@ -106,9 +106,8 @@ def fill_regions(
         seed: With the picture's hash it decides where elsewhere is.
     """
     batch = _Batch(frame, fill)
-    marked = np.zeros(frame.shape, dtype=np.bool_)
-    for case in planned.cases:
-        marked |= _on_frame(case.outlines, geometry)
+    outlines = [region.outline for one in planned.readings for region in one.regions]
+    marked = _on_frame(outlines, geometry)
     left, top, right, bottom = geometry.input_window
     seen = np.zeros(frame.shape, dtype=np.bool_)
     seen[top:bottom, left:right] = True

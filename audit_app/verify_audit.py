@@ -77,7 +77,7 @@ def verify_audit(
         return found.result()
     _check_run(result, store, found)
     try:
-        plan = plan_audit(store, choices)
+        plan = plan_audit(store, choices, vocabulary=tuple(provenance["vocabulary"]))
     except DOMAIN_ERRORS as error:
         found.problems.append(f"the workspace gives no such audit: {error}")
         return found.result()
@@ -171,7 +171,7 @@ def _check_images(result: AuditResult, store: Store, found: Findings) -> None:
 def _check_readings(result: AuditResult, store: Store, plan: AuditPlan, found: Findings) -> None:
     """Compare the readings with those that were audited, and each with its own hash."""
     audited: Mapping[str, str] = result.provenance["readings"]
-    now = {case.reading.reading_id: case.reading for one in plan.images for case in one.cases}
+    now = {reading.reading_id: reading for one in plan.images for reading in one.readings}
     problems = [
         f"reading {reading_id} was audited and is not among the workspace's readings now"
         for reading_id in audited

@@ -123,6 +123,7 @@ def describe_audit(rows: Sequence[Row], facts: AuditFacts) -> dict[str, object]:
         "choices": choices.described(),
         "left_out": left_out(choices),
         "findings": list(plan.findings),
+        "vocabulary": list(plan.vocabulary),
         "models": {
             model: {
                 "entry": without_folders(facts.entries[model]),
@@ -141,9 +142,9 @@ def describe_audit(rows: Sequence[Row], facts: AuditFacts) -> dict[str, object]:
         "counts": _counts(rows, plan),
         "images": {one.image.image_id: one.image.sha256 for one in plan.images},
         "readings": {
-            case.reading.reading_id: case.reading.content_sha256
+            reading.reading_id: reading.content_sha256
             for one in plan.images
-            for case in one.cases
+            for reading in one.readings
         },
         "weights": _by_way(rows, "weights_sha256"),
         "hashes": {name: _by_way(rows, name) for name in ("weights_sha256", "config_sha256")},
@@ -220,7 +221,10 @@ def _definitions(rows: Sequence[Row], choices: AuditChoices) -> dict[str, object
         ),
         "readings": "last commit" if choices.latest else "first blinded commit",
         "reference": choices.reference,
-        "model_positive": "the study's rule: min-max over the scored findings of a picture > 0.5",
+        "model_positive": (
+            "the study's rule: min-max of a picture's scores > 0.5, over all findings of the "
+            "workspace that the mode knows (n_ranked), audited or not; score_rank over the same"
+        ),
         "controls": (
             "randomcam: weights uniform in -1..1, seeded by picture and finding; random-weights: "
             "the same architecture, all weights drawn anew, heads included; wrong-finding: the "

@@ -103,7 +103,7 @@ def slice_table(lines: Iterable[Row]) -> TextTable:
     return _made(
         "Parts", columns, lines,
         note="Means over rows. Box area in terciles over all rows; the model's answer by the "
-        "study's rule (min-max over the findings above 0.5).",
+        "study's rule (min-max over all findings that the mode knows, above 0.5).",
         empty="No part has a scored row.",
     )  # fmt: skip
 

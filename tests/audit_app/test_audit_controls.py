@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -318,6 +318,23 @@ def test_what_the_run_keeps_is_what_its_files_say(audited: Audited) -> None:
     assert facts["left_out"] == []
     assert set(facts["controls"]) == {"randomcam", "random-weights", "wrong-finding"}
     assert facts["checklists"]
+
+
+@pytest.mark.parametrize("finding", ["Cardiomegaly", "Fracture"])
+def test_a_finding_that_is_audited_alone_has_the_rows_and_controls_that_it_has_among_all(
+    audited: Audited, tmp_path: Path, finding: str
+) -> None:
+    choices = replace(CHOICES, findings=(finding,))
+    run_audit(audited.study.workspace, audited.study.store, TinyModel(), choices, out=tmp_path)
+    alone = load_audit(tmp_path)
+    for name in ("rows", "controls"):
+        among = [row for row in audited.result.table(name) if row["finding"] == finding]
+        told = [row | {"run_id": audited.run_id} for row in alone.table(name)]
+        assert told == among
+    assert {row["n_ranked"] for row in alone.rows} == {4}
+    assert {row["control"] for row in alone.controls} >= {"wrong-finding"}
+    assert alone.provenance["vocabulary"] == audited.result.provenance["vocabulary"]
+    assert alone.provenance["findings"] == [finding]
 
 
 @pytest.mark.parametrize("n_images", [3, 20])

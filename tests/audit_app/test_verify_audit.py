@@ -205,6 +205,21 @@ def test_a_reading_that_came_later_is_named(audited: Audited, tmp_path: Path) ->
     assert any("by 'R8' was made after the audit" in one for one in said)
 
 
+def test_a_finding_that_came_into_the_workspace_later_changes_nothing(
+    audited: Audited, tmp_path: Path
+) -> None:
+    from annotations.store import Store
+    from annotations.workspace import open_workspace
+
+    root = tmp_path / "workspace"
+    shutil.copytree(audited.study.workspace.root, root)
+    workspace = open_workspace(root)
+    with Store.open(workspace) as store:
+        store.add_finding("Mass")
+        assert "Mass" in store.findings()
+        assert verify_audit(audited.folder, workspace, store, TinyModel()).problems == ()
+
+
 @pytest.mark.parametrize("change", ["remove", "header", "json"])
 def test_a_damaged_folder_is_said_in_a_sentence(
     audited: Audited, tmp_path: Path, change: str
