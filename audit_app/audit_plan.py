@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
@@ -199,8 +199,16 @@ class AuditPlan:
         """The findings that at least one case has."""
         return frozenset(case.finding for one in self.images for case in one.cases)
 
-    def fingerprint(self, choices: AuditChoices, entries: Mapping[str, object]) -> str:
-        """Changes when the choices, a model's entry, an image or a reading does."""
+    def fingerprint(
+        self, choices: AuditChoices, entries: Mapping[str, object], heads: Sequence[str]
+    ) -> str:
+        """Changes when the choices, a model, its trained weights, an image or a reading does.
+
+        Args:
+            choices: Of the audit.
+            entries: The models' entries: weights, prompts, preprocessing, layer.
+            heads: SHA-256 of the trained weights of each mode that is audited.
+        """
         cases = [
             [one.image.image_id, one.image.sha256, case.reading.content_sha256, case.finding]
             for one in self.images
@@ -212,7 +220,7 @@ class AuditPlan:
             for one in self.images
             for revision in one.revisions
         ]
-        asked = [choices.described(), entries, self.findings, self.vocabulary]
+        asked = [choices.described(), entries, heads, self.findings, self.vocabulary]
         described = [*asked, cases, readings, revisions]
         text = json.dumps(described, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
