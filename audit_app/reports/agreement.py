@@ -236,7 +236,7 @@ def _definitions(rows: Sequence[Row], choices: AuditChoices) -> dict[str, object
             "and with an equally large place elsewhere filled in (drop_elsewhere), on the model's "
             "input grid; elsewhere is drawn inside the estimated lung field (rule-based, its "
             "convex hull) on nothing that a reading marks; the column reliance_note says where "
-            "that was not possible"
+            "that was not possible, and such rows are counted in reliance.csv but in no mean"
         ),
     }
 

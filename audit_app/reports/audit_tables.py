@@ -141,12 +141,14 @@ def reliance_table(lines: Iterable[Row]) -> TextTable:
         "Difference": _with_interval("difference"),
         "p": _p("p_value"),
         "Uses the region": _yes_no("uses_region"),
+        "Rows left out": _left_out,
         **_counts("n_rows"),
     }
     return _made(
         "Reliance", columns, lines,
         note="Score of the picture minus score with the reader's region (or an equally large "
-        "place elsewhere) filled in, in the unit of the mode's scores.",
+        "place elsewhere in the lungs) filled in, in the unit of the mode's scores. Left out: rows "
+        "where nothing could be filled, and rows where no such place lies in the lungs.",
         empty="The reliance test was left out of this audit.",
     )  # fmt: skip
 
@@ -260,6 +262,10 @@ def _p(name: str) -> Cell:
         return number(value)
 
     return cell
+
+
+def _left_out(line: Row) -> str:
+    return f"{line['n_left_out']} ({line['n_outside_lungs']} outside the lungs)"
 
 
 def _yes_no(name: str) -> Cell:
