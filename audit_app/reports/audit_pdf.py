@@ -14,6 +14,7 @@ from audit_app.reports.audit_content import (
     Audited,
     Section,
     checklist_tables,
+    definition_table,
     origin_of,
     sentences_of,
     tables_of,
@@ -66,7 +67,7 @@ def write_pdf(
             _picture(pdf, chart.title, chart.note, drawn[section.chart_name(chart)].png)
     for one in tables_of(result):
         _table(pdf, one)
-    for one in checklist_tables(result.provenance):
+    for one in (definition_table(result.provenance), *checklist_tables(result.provenance)):
         _table(pdf, one, most=None)
     _paragraph(pdf, f"Command: {result.provenance.get('command', '')}")
     path.write_bytes(pdf.output())

@@ -19,10 +19,10 @@ figure{display:inline-block;margin:.5em 1.4em .5em 0;vertical-align:top}.small{c
 
 
 def number(value: object, digits: int = 3) -> str:
-    """The number with so many digits; n/a where nothing is defined."""
+    """The number with so many digits, never "-0"; n/a where nothing is defined."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "n/a"
-    return f"{value:.{digits}f}"
+    return f"{value:z.{digits}f}"
 
 
 def best_and_worst(

@@ -23,7 +23,7 @@ WORST: Final = "The worst disagreements: click one to see its maps"
 OPEN: Final = (ANY, None, "")
 ROW_HEADERS: Final = (
     "No.", "Picture", "Reader", "Finding", "Model", "Mode", "Method", "Status", "Hit", "IoU",
-    "Energy", "Chance", "Distance",
+    "Energy", "Chance", "Distance (px)",
 )  # fmt: skip
 TextOrNumber = Literal["number", "str"]
 ROW_TYPES: Final[tuple[TextOrNumber, ...]] = ("number", *(("str",) * 7), *(("number",) * 5))

@@ -15,7 +15,7 @@ from audit_app.audit_result import NOT_IN_SUMMARY, PROVENANCE_FILE, TABLES, Audi
 from audit_app.plain_text import plain
 from audit_app.reports.agreement_grid import NOTE, grid_html
 from audit_app.reports.audit_charts import audit_charts
-from audit_app.reports.audit_content import checklist_tables, sentences_of
+from audit_app.reports.audit_content import checklist_tables, definition_table, sentences_of
 from audit_app.reports.audit_part import Shown, shown_part
 from audit_app.reports.audit_tables import (
     MEASURES,
@@ -227,13 +227,9 @@ def _foldable(one: TextTable) -> str:
 
 def method_html(audit: AuditResult) -> str:
     """Statuses, definitions and checklists."""
-    definitions = audit.provenance.get("definitions", {})
-    lines = tuple((str(name), str(value)) for name, value in definitions.items())
-    tables = [
-        status_table(audit.rows),
-        TextTable("Definitions", ("Name", "Value"), lines, empty="Stand in provenance.json."),
-    ]
-    return tables_html(*tables, *checklist_tables(audit.provenance))
+    provenance = audit.provenance
+    tables = [status_table(audit.rows), definition_table(provenance)]
+    return tables_html(*tables, *checklist_tables(provenance))
 
 
 def _draw(audit: AuditResult, part: str | None, measure: str) -> list[Any]:

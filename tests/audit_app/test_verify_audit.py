@@ -281,6 +281,23 @@ def test_two_audits_are_put_side_by_side_on_their_common_rows(
     assert header == ",".join(COMPARISON_COLUMNS)
 
 
+def test_a_comparison_says_whether_the_prompts_differ_and_counts_one_row_in_the_singular(
+    audited: Audited, tmp_path: Path
+) -> None:
+    one, other = (audited.copy(tmp_path / name) for name in ("one", "other"))
+    for folder, text in ((one, "a rib"), (other, "a broken rib")):
+        path = folder / "provenance.json"
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts["prompts"] = {"tiny zs gradcam": {"prompts": {"Fracture": [text]}}}
+        path.write_text(json.dumps(facts), encoding="utf-8")
+    comparison = compare_audits(one, other)
+    said = comparison.sentences()
+    assert "prompts of tiny zs gradcam differ; provenance.json holds them." in said
+    assert not [line for line in compare_audits(one, one).sentences() if "prompts" in line]
+    alone = replace(comparison, lines=(comparison.lines[0] | {"n_rows": 1, "n_patients": 1},))
+    assert alone.sentences()[-1].endswith("; 1 row of 1 patient.")
+
+
 def test_audits_without_a_common_row_are_refused_with_what_each_has(
     audited: Audited, tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ def audit() -> AuditResult:
     rows = made_rows(12)
     for row in rows:
         row["reader"] = LEAK
-    return made_audit(rows, workspace=LEAK, command=LEAK, synthetic=True)
+    return made_audit(rows, workspace=LEAK, command=LEAK, synthetic=True, run_id="4711")
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,7 @@ def test_the_page_begins_with_the_first_line_and_holds_every_chart(
     assert f'<p class="first">{sentences_of(audit)[0]}</p>'.replace("'", "&#x27;") in text
     assert text.count("<svg") == 5
     assert "Synthetic pictures" in text
+    assert ", 2026-01-02 03:04 UTC, run 4711; 24 patients, 24 images, 24 readings." in text
     for name in (*FINDINGS, "CLAIM 2024", "TRIPOD+AI", "METRICS", "Worst disagreements"):
         assert name in text
 
