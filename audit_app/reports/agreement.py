@@ -109,7 +109,7 @@ def prepare_folder(out: Path) -> None:
 
 def describe_audit(rows: Sequence[Row], facts: AuditFacts) -> dict[str, object]:
     """Everything that decided the numbers, and how many rows of which status came out."""
-    choices, plan = facts.choices, facts.plan
+    choices = facts.choices
     return {
         "format": FORMAT,
         "run_id": facts.run.run_id,
@@ -117,13 +117,9 @@ def describe_audit(rows: Sequence[Row], facts: AuditFacts) -> dict[str, object]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "elapsed_s": round(facts.elapsed_s, 3),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-        "command": command_of(choices),
         "workspace": facts.workspace.name,
         "synthetic": facts.workspace.synthetic,
         "choices": choices.described(),
-        "left_out": left_out(choices),
-        "findings": list(plan.findings),
-        "vocabulary": list(plan.vocabulary),
         "models": {
             model: {
                 "entry": without_folders(facts.entries[model]),
@@ -133,10 +129,32 @@ def describe_audit(rows: Sequence[Row], facts: AuditFacts) -> dict[str, object]:
             for model in choices.models
         },
         "maps": without_folders(facts.made_by),
-        "prompts": _prompts(facts.made_by),
+        **recomputable_facts(rows, choices, facts.plan, facts.made_by),
         "definitions": _definitions(rows, choices),
-        "grid": choices.grid,
         "controls": {name: CONTROLS[name] for name in choices.controls},
+        "warnings": warnings_of(rows),
+        "versions": _versions(rows),
+    }
+
+
+def recomputable_facts(
+    rows: Sequence[Row], choices: AuditChoices, plan: AuditPlan, made_by: Mapping[str, object]
+) -> dict[str, object]:
+    """What provenance.json says and a later check can compute again.
+
+    Args:
+        rows: Of agreement.csv.
+        choices: Of the run.
+        plan: What the choices made of the readings.
+        made_by: By "model mode method", what the model said about how its maps were made.
+    """
+    return {
+        "command": command_of(choices),
+        "left_out": left_out(choices),
+        "findings": list(plan.findings),
+        "vocabulary": list(plan.vocabulary),
+        "prompts": _prompts(made_by),
+        "grid": choices.grid,
         "reliance": choices.reliance,
         "seeds": {"bootstrap": choices.seed, "controls": choices.seed, "reliance": choices.seed},
         "counts": _counts(rows, plan),
@@ -150,8 +168,6 @@ def describe_audit(rows: Sequence[Row], facts: AuditFacts) -> dict[str, object]:
         "hashes": {name: _by_way(rows, name) for name in ("weights_sha256", "config_sha256")},
         "preprocessing": _distinct(rows, "preprocessing"),
         "layers": _by_way(rows, "layer"),
-        "warnings": warnings_of(rows),
-        "versions": _versions(rows),
     }
 
 
