@@ -88,8 +88,9 @@ def verify_audit(
     _check_readings(result, store, plan, found)
     again = _recomputed(_Again(workspace, store, runtime, plan, choices), result, found, progress)
     if again is not None:
-        _check_recomputed(result, again[0], found, tolerance)
+        # First: changed weights are said in one sentence, and then in every row.
         _check_facts(result, again[1], found)
+        _check_recomputed(result, again[0], found, tolerance)
     return found.result()
 
 
@@ -259,7 +260,9 @@ def _check_facts(result: AuditResult, again: Mapping[str, object], found: Findin
         for name, fact in facts.items()
         if fact != result.provenance.get(name)
     ]
-    found.add(f"{len(facts)} facts of provenance.json follow from them, too", problems)
+    found.add(
+        f"{len(facts)} facts of provenance.json follow from images, readings and weights", problems
+    )
 
 
 def _fact_problem(name: str, written: object, again: object) -> str:
@@ -267,7 +270,7 @@ def _fact_problem(name: str, written: object, again: object) -> str:
     if isinstance(written, Mapping) and isinstance(again, Mapping):
         key = next(one for one in {**written, **again} if written.get(one) != again.get(one))
         return _fact_problem(f"{name}: {key}", written.get(key), again.get(key))
-    return f"provenance.json: {name} is {written!r} in the file, {again!r} recomputed"
+    return f"{name} is {written!r} in provenance.json, {again!r} recomputed"
 
 
 def _go_on(done: int, total: int, message: str) -> bool:

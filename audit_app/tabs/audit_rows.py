@@ -19,7 +19,7 @@ from audit_app.survey_folder import title_of_method
 Row = Mapping[str, object]
 SHOWN_ROWS: Final = 500
 ANY: Final = "any"
-WORST: Final = "The worst disagreements: click one to see its maps"
+WORST: Final = "The worst disagreements, missed regions first: click one to see its maps"
 OPEN: Final = (ANY, None, "")
 ROW_HEADERS: Final = (
     "No.", "Picture", "Reader", "Finding", "Model", "Mode", "Method", "Status", "Hit", "IoU",

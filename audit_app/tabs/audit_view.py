@@ -33,6 +33,7 @@ from audit_app.services import Services
 from audit_app.survey_folder import title_of_method
 from audit_app.tabs.audit_rows import (
     ANY,
+    WORST,
     build_row_table,
     filter_choices,
     show_rows,
@@ -126,9 +127,7 @@ def build_view() -> AuditView:
         with gr.Tab("Human ceiling", id="human"):
             readers = gr.HTML(elem_id="audit-reader-table")
         with gr.Tab("Worst", id="worst"):
-            worst = build_row_table(
-                "audit-worst", "The worst disagreements: click one to see its maps"
-            )
+            worst = build_row_table("audit-worst", WORST)
         with gr.Tab("Rows", id="rows"):
             with gr.Row():
                 finding, mode, status = (

@@ -161,15 +161,15 @@ def test_a_changed_byte_of_any_file_is_named(reported: Path, tmp_path: Path, nam
     [
         (
             lambda facts: facts["weights"].update({"tiny zs": ["others"]}),
-            "provenance.json: weights: tiny zs is ['others'] in the file, ['zs-weights'] recomput",
+            "weights: tiny zs is ['others'] in provenance.json, ['zs-weights'] recomputed",
         ),
         (
             lambda facts: facts["counts"]["rows_by_status"].update({"ok": 1}),
-            "provenance.json: counts: rows_by_status: ok is 1 in the file, ",
+            "counts: rows_by_status: ok is 1 in provenance.json, ",
         ),
         (
             lambda facts: facts.update({"left_out": ["reliance test"]}),
-            "provenance.json: left_out is ['reliance test'] in the file, [] recomputed",
+            "left_out is ['reliance test'] in provenance.json, [] recomputed",
         ),
         (
             lambda facts: facts["images"].update(
@@ -239,6 +239,9 @@ def test_other_weights_are_named(audited: Audited) -> None:
     said = audited.problems(model=OtherWeights())
     named = [one for one in said if "weights_sha256 is zs-weights in the file, retrained" in one]
     assert sum(one.startswith("agreement.csv line") for one in named) == 37
+    assert (
+        said[0] == "weights: tiny zs is ['zs-weights'] in provenance.json, ['retrained'] recomputed"
+    )
 
 
 def test_a_box_that_was_changed_behind_the_programs_back_is_named(

@@ -75,6 +75,17 @@ def test_the_pdf_has_pages_and_its_title(folder: Path) -> None:
     assert "Audit of tiny".encode("utf-16-be") in content or b"Audit of tiny" in content
 
 
+def test_names_that_are_wider_than_the_page_are_broken_and_no_reason_to_fail(
+    tmp_path: Path,
+) -> None:
+    rows = made_rows(2)
+    for row in rows:
+        row |= {"model": "m" * 120, "reader": "r" * 120, "finding": "f" * 120}
+    write_report(tmp_path, made_audit(rows))
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
+    assert "f" * 120 in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_an_audit_without_a_scored_row_is_reported_with_its_reasons(tmp_path: Path) -> None:
     rows = made_rows(2)
     for row in rows:

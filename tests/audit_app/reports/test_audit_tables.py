@@ -134,5 +134,14 @@ def test_small_numbers_are_printed_without_a_minus_and_small_p_values_as_an_ineq
     ]  # fmt: skip
 
 
+def test_an_audit_of_the_store_that_counted_no_places_outside_the_lungs_is_still_shown() -> None:
+    lines = [dict(line) for line in made_audit().reliance]
+    for line in lines:
+        del line["n_outside_lungs"]
+    shown = reliance_table(lines)
+    place = shown.head.index("Rows left out")
+    assert {cells[place] for cells in shown.body} == {str(line["n_left_out"]) for line in lines}
+
+
 def test_one_reader_is_said_to_have_nobody_to_agree_with() -> None:
     assert "One reader" in reader_table([]).as_html()
