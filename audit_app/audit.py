@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from audit_app.audit_tasks import agreement_rows, carry_out, side_rows
 from audit_app.audit_work import AuditWork, Explainer, Progress
 from audit_app.errors import DOMAIN_ERRORS, AuditError, place_of
 from audit_app.evaluation import Row
+from audit_app.models import head_sha256
 from audit_app.reports.agreement import AuditFacts, prepare_folder, write_audit
 from model_store.entries import MODES
 
@@ -71,7 +73,7 @@ def run_audit(
     askable = askable_findings(store, runtime, choices, plan)
     prepare_folder(out)
     run = store.audits.create(choices.owner, choices.to_dict())
-    spool = _open_spool(workspace, store, run, plan)
+    spool = _open_spool(workspace, store, run, plan, askable)
     work = AuditWork(runtime, choices, plan, askable, run.run_id, spool)
     return _carry_out(_Audit(store, workspace, run, work, begun), out, progress or _go_on)
 
@@ -88,8 +90,8 @@ def resume_audit(
     """Go on with a run that was cancelled, failed or interrupted; images that are done stay done.
 
     Raises:
-        AuditError: As ``run_audit``; if the run is done; if readings, images or the model
-            changed since it began.
+        AuditError: As ``run_audit``; if the run is done; if readings, images or a model, its
+            trained weights, prompts or preprocessing included, changed since it began.
         UnknownRecord: If there is no such run.
         ModelError: As ``run_audit``.
     """
@@ -101,7 +103,7 @@ def resume_audit(
     plan = plan_audit(store, choices)
     askable = askable_findings(store, runtime, choices, plan)
     prepare_folder(out)
-    spool = _open_spool(workspace, store, run, plan)
+    spool = _open_spool(workspace, store, run, plan, askable)
     run = store.audits.restart(run_id)
     work = AuditWork(runtime, choices, plan, askable, run_id, spool)
     return _carry_out(_Audit(store, workspace, run, work, begun), out, progress or _go_on)
@@ -110,7 +112,7 @@ def resume_audit(
 def askable_findings(
     store: Store, runtime: Explainer, choices: AuditChoices, plan: AuditPlan
 ) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The audited findings that each model and mode can be asked for, a model at a time.
+    """The findings of the workspace that each model and mode knows, a model at a time.
 
     A chosen mode that a model's kind cannot have is no key.
 
@@ -120,7 +122,7 @@ def askable_findings(
     askable = {}
     for model in choices.models:
         for mode in chosen_modes(store, model, choices.modes):
-            known = runtime.supported(model, mode, plan.findings)
+            known = runtime.supported(model, mode, plan.vocabulary)
             if not set(known) & plan.marked_findings:
                 raise AuditError(_unknown(model, mode, known, plan))
             askable[model, mode] = known
@@ -153,12 +155,12 @@ def _unknown(model: str, mode: str, known: tuple[str, ...], plan: AuditPlan) -> 
         )
     if mode == "cls":
         return (
-            f"the outputs of classifier '{model}' name none of the audited findings "
-            f"({', '.join(plan.findings)}); add it again with labels that do, or leave it out"
+            f"the outputs of classifier '{model}' name none of the workspace's findings "
+            f"({', '.join(plan.vocabulary)}); add it again with labels that do, or leave it out"
         )
     return (
-        f"mode {mode} of model '{model}' is not trained for any of the audited findings "
-        f"({', '.join(plan.findings)}); run 'launch.py train WORKSPACE --model {model} "
+        f"mode {mode} of model '{model}' is not trained for any of the workspace's findings "
+        f"({', '.join(plan.vocabulary)}); run 'launch.py train WORKSPACE --model {model} "
         f"--mode {mode}' first, or leave this mode out"
     )
 
@@ -168,10 +170,17 @@ def spool_folder(workspace: Workspace, run_id: str) -> Path:
     return workspace.cache / "audits" / run_id
 
 
-def _open_spool(workspace: Workspace, store: Store, run: AuditRun, plan: AuditPlan) -> AuditSpool:
+def _open_spool(
+    workspace: Workspace,
+    store: Store,
+    run: AuditRun,
+    plan: AuditPlan,
+    ways: Iterable[tuple[str, str]],
+) -> AuditSpool:
     choices = AuditChoices.from_dict(run.choices)
     entries = {model: store.models.get(model) for model in choices.models}
-    fingerprint = plan.fingerprint(choices, entries)
+    heads = [head_sha256(workspace, model, mode) for model, mode in ways]
+    fingerprint = plan.fingerprint(choices, entries, heads)
     return AuditSpool(spool_folder(workspace, run.run_id), fingerprint)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final
 
 from audit_app.audit_paired import (
     PAIRED_COLUMNS,
@@ -16,7 +16,10 @@ from audit_app.audit_paired import (
 from audit_app.audit_result import AuditResult, load_audit
 from audit_app.errors import AuditError
 from audit_app.evaluation import SCORED, Row
+from audit_app.reports.audit_tables import p_words
 from audit_app.reports.csv_files import write_csv
+from audit_app.reports.first_line import no_interval, patients
+from audit_app.reports.html_parts import number
 from audit_app.reports.summary import MACRO, POOLED
 
 COMPARISON_FILE: Final = "comparison.csv"
@@ -143,7 +146,7 @@ def _lines(pairs: Sequence[RowPair], one: AuditResult) -> list[Row]:
     return lines
 
 
-def _differences(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """What was done differently, as far as it decides numbers."""
     told = []
     for name in ("choices", "weights", "preprocessing", "layers", "grid", "versions"):
@@ -156,21 +159,30 @@ def _differences(one: Mapping[str, object], other: Mapping[str, object]) -> list
             ]
         elif first != second:
             told.append(f"{name}: {first!r} and {second!r}.")
-    return told
+    return told + _prompt_differences(one, other)
+
+
+def _prompt_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Which ways ask with other texts; the texts themselves stand in provenance.json."""
+    first, second = one.get("prompts", {}), other.get("prompts", {})
+    return [
+        f"prompts of {way} differ; provenance.json holds them."
+        for way in first
+        if way in second and first[way] != second[way]
+    ]
 
 
 def _describe(line: Row) -> str:
     where = f"{line['model']} {line['mode']} {line['method']}, {line['finding']}"
     first, second, difference = (
-        f"{cast(float, line[name]):.2f}" for name in ("first_value", "second_value", "difference")
+        number(line[name], 2) for name in ("first_value", "second_value", "difference")
     )
     told = f"{where}: hit rate {first} and {second}, difference {difference}"
+    rows = "row" if line["n_rows"] == 1 else "rows"
+    counts = f"{line['n_rows']} {rows} of {line['n_patients']} {patients(line['n_patients'])}"
     if line["low"] is None:
-        return f"{told} ({line['note']}); {line['n_rows']} rows of {line['n_patients']} patients."
-    low, high = cast(float, line["low"]), cast(float, line["high"])
+        return f"{told} ({no_interval(line)}); {counts}."
     p_value = line["p_bootstrap_holm"]
-    holm_words = "" if p_value is None else f", p {cast(float, p_value):.3f} after Holm"
-    return (
-        f"{told} (95 % {low:.2f} to {high:.2f}{holm_words}); {line['n_rows']} rows of "
-        f"{line['n_patients']} patients."
-    )
+    holm_words = "" if p_value is None else f", p {p_words(p_value)} after Holm"
+    ends = f"{number(line['low'], 2)} to {number(line['high'], 2)}"
+    return f"{told} (95 % {ends}{holm_words}); {counts}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
@@ -151,17 +151,19 @@ class PlannedImage:
         image: Of the store.
         cases: What maps are compared with.
         revisions: Readings that were committed again after their reader had seen a map.
+        readings: Of the audit's readers, also those that mark none of the audited findings: what
+            is marked on a picture must not depend on the choice of findings.
     """
 
     image: ImageRecord
     cases: tuple[Case, ...]
-    revisions: tuple[Revision, ...] = ()
+    revisions: tuple[Revision, ...]
+    readings: tuple[CommittedReading, ...]
 
     @property
     def marked(self) -> frozenset[str]:
         """The findings that some reading of this plan marks on it."""
-        readings = [case.reading for case in self.cases]
-        return frozenset(region.finding for one in readings for region in one.regions)
+        return frozenset(region.finding for one in self.readings for region in one.regions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,9 @@ class AuditPlan:
 
     Attributes:
         patients: Each a tuple of planned images.
-        findings: What the model is asked for.
+        findings: What is audited.
+        vocabulary: What models are asked for: all findings of the workspace, since a score's rank
+            and the wrong finding must not depend on which findings are audited.
         n_readings: Committed readings that were looked at.
         n_no_finding: Of these, readings that say No Finding; they have no regions and no rows.
         n_other_findings: Of these, readings with regions of other findings only; no rows either.
@@ -179,6 +183,7 @@ class AuditPlan:
 
     patients: tuple[tuple[PlannedImage, ...], ...]
     findings: tuple[str, ...]
+    vocabulary: tuple[str, ...]
     n_readings: int
     n_no_finding: int
     n_other_findings: int
@@ -194,25 +199,43 @@ class AuditPlan:
         """The findings that at least one case has."""
         return frozenset(case.finding for one in self.images for case in one.cases)
 
-    def fingerprint(self, choices: AuditChoices, entries: Mapping[str, object]) -> str:
-        """Changes when the choices, a model's entry, an image or a reading does."""
+    def fingerprint(
+        self, choices: AuditChoices, entries: Mapping[str, object], heads: Sequence[str]
+    ) -> str:
+        """Changes when the choices, a model, its trained weights, an image or a reading does.
+
+        Args:
+            choices: Of the audit.
+            entries: The models' entries: weights, prompts, preprocessing, layer.
+            heads: SHA-256 of the trained weights of each mode that is audited.
+        """
         cases = [
             [one.image.image_id, one.image.sha256, case.reading.content_sha256, case.finding]
             for one in self.images
             for case in one.cases
         ]
+        readings = [[each.content_sha256 for each in one.readings] for one in self.images]
         revisions = [
             [revision.before.content_sha256, revision.after.content_sha256]
             for one in self.images
             for revision in one.revisions
         ]
-        described = [choices.described(), entries, self.findings, cases, revisions]
+        asked = [choices.described(), entries, heads, self.findings, self.vocabulary]
+        described = [*asked, cases, readings, revisions]
         text = json.dumps(described, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def plan_audit(store: Store, choices: AuditChoices) -> AuditPlan:
+def plan_audit(
+    store: Store, choices: AuditChoices, *, vocabulary: tuple[str, ...] | None = None
+) -> AuditPlan:
     """The cases that these choices make of the committed readings.
+
+    Args:
+        store: Of the workspace.
+        choices: What is audited.
+        vocabulary: None: the workspace's findings. A finished audit's, to plan it once more after
+            findings were added.
 
     Raises:
         AuditError: If there is none, saying what there is instead.
@@ -221,7 +244,7 @@ def plan_audit(store: Store, choices: AuditChoices) -> AuditPlan:
     """
     for model in choices.models:
         store.models.get(model)
-    known = store.findings()
+    known = store.findings() if vocabulary is None else vocabulary
     findings = known if choices.findings is None else choices.findings
     findings = tuple(check_finding(finding, known) for finding in findings)
     images = {image.image_id: image for image in store.images.all()}
@@ -229,18 +252,29 @@ def plan_audit(store: Store, choices: AuditChoices) -> AuditPlan:
     chosen = chosen_readings(
         store, reference=choices.reference, latest=choices.latest, readers=readers
     )
-    cases_of: dict[str, list[Case]] = {}
-    n_other = 0
-    for reading in chosen.compared(images):
-        cases = _cases(images[reading.image_id], reading, findings)
-        cases_of.setdefault(reading.image_id, []).extend(cases)
-        n_other += bool(reading.regions) and not cases
+    compared = chosen.compared(images)
+    readings_of: dict[str, list[CommittedReading]] = {}
+    for reading in compared:
+        readings_of.setdefault(reading.image_id, []).append(reading)
+    revisions_of = chosen.revisions_of(findings)
+    planned = [
+        PlannedImage(
+            image,
+            tuple(_cases(image, readings_of.get(image_id, ()), findings)),
+            tuple(revisions_of.get(image_id, ())),
+            tuple(readings_of.get(image_id, ())),
+        )
+        for image_id, image in images.items()
+    ]
     plan = AuditPlan(
-        patients=_by_patient(images, cases_of, chosen.revisions_of(findings)),
+        patients=_by_patient(planned),
         findings=findings,
+        vocabulary=known,
         n_readings=len(chosen.readings),
         n_no_finding=sum(reading.no_finding for reading in chosen.readings),
-        n_other_findings=n_other,
+        n_other_findings=sum(
+            bool(one.regions) and not _marked_of(one, findings) for one in compared
+        ),
         n_single=chosen.n_single,
     )
     if not plan.marked_findings:
@@ -269,21 +303,26 @@ def patient_of(patient_hash: str, image_id: str) -> str:
     return patient_hash or f"image {image_id}"
 
 
-def _cases(image: ImageRecord, reading: CommittedReading, chosen: tuple[str, ...]) -> list[Case]:
-    """One case per chosen finding that the reading marks."""
+def _marked_of(reading: CommittedReading, findings: tuple[str, ...]) -> list[str]:
+    """Those of the findings that the reading marks, in its own order."""
     marked = dict.fromkeys(region.finding for region in reading.regions)
-    return [Case(image, reading, name) for name in marked if name in chosen]
+    return [name for name in marked if name in findings]
 
 
-def _by_patient(
-    images: Mapping[str, ImageRecord],
-    cases_of: Mapping[str, list[Case]],
-    revisions_of: Mapping[str, list[Revision]],
-) -> tuple[tuple[PlannedImage, ...], ...]:
+def _cases(
+    image: ImageRecord, readings: Iterable[CommittedReading], findings: tuple[str, ...]
+) -> Iterator[Case]:
+    """One case per reading and chosen finding that it marks."""
+    for reading in readings:
+        for name in _marked_of(reading, findings):
+            yield Case(image, reading, name)
+
+
+def _by_patient(planned: Iterable[PlannedImage]) -> tuple[tuple[PlannedImage, ...], ...]:
+    """The images with something to score, those of one patient together."""
     patients: dict[str, list[PlannedImage]] = {}
-    for image_id, image in images.items():
-        cases, revisions = cases_of.get(image_id, []), revisions_of.get(image_id, [])
-        if cases or revisions:
-            planned = PlannedImage(image, tuple(cases), tuple(revisions))
-            patients.setdefault(patient_of(image.patient_hash, image_id), []).append(planned)
-    return tuple(tuple(planned) for planned in patients.values())
+    for one in planned:
+        if one.cases or one.revisions:
+            patient = patient_of(one.image.patient_hash, one.image.image_id)
+            patients.setdefault(patient, []).append(one)
+    return tuple(map(tuple, patients.values()))

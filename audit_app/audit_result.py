@@ -26,7 +26,9 @@ from audit_app.reports.summary import SUMMARY_COLUMNS, by_way, pool, summarise
 from audit_app.reveals import REVEAL_COLUMNS, reveal_lines
 
 PROVENANCE_FILE: Final = "provenance.json"
-FORMAT: Final = "saliency-audit-agreement-2"
+FORMAT: Final = "saliency-audit-agreement-3"
+# Without these nothing can be compared or recomputed.
+NEEDED: Final = ("run_id", "choices", "vocabulary", "images", "readings", "versions", "files")
 # Name of the table in the result and in the run's summary, its file, its columns.
 TABLES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "rows": ("agreement.csv", AGREEMENT_COLUMNS),
@@ -161,6 +163,9 @@ def load_provenance(folder: Path) -> dict[str, Any]:
     given = found.get("format") if isinstance(found, dict) else None
     if given != FORMAT:
         raise AuditError(f"{path} is of format {given!r}; expected {FORMAT!r}: run the audit again")
+    missing = [name for name in NEEDED if name not in found]
+    if missing:
+        raise AuditError(f"{path} lacks {', '.join(missing)}; restore it from a copy")
     return dict(found)
 
 

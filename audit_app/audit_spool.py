@@ -158,8 +158,9 @@ class AuditSpool:
             file.write_text(fingerprint, encoding="utf-8")
         elif file.read_text(encoding="utf-8") != fingerprint:
             raise OutdatedSpool(
-                "the readings, the images or the model changed since this audit was interrupted; "
-                "start a new one, so that all of its rows speak of the same state"
+                "the readings, the images or a model (its weights, training, prompts or "
+                "preprocessing) changed since this audit was interrupted; start a new one, so "
+                "that all of its rows speak of the same state"
             )
 
     def _load_totals(self) -> None:

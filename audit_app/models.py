@@ -15,6 +15,7 @@ from annotations.workspace import Workspace
 from model_store.checkpoints import HEAD_MODES, read_metadata
 from model_store.entries import HUB_PREFIX, PACKAGE_PREFIX, PRESETS, ModelEntry
 from model_store.errors import InvalidEntry
+from model_store.files import file_sha256
 
 if TYPE_CHECKING:
     from model_store.local_checkpoints import ClassifierFiles
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 def head_file(workspace: Workspace, model: str, mode: str) -> Path:
     """Where the weights of a trained mode lie."""
     return workspace.models / model / f"{mode}.safetensors"
+
+
+def head_sha256(workspace: Workspace, model: str, mode: str) -> str:
+    """Of the trained weights of a mode; "" for a mode without any."""
+    head = head_file(workspace, model, mode)
+    return file_sha256(head) if head.is_file() else ""
 
 
 def precision_record(workspace: Workspace, model: str) -> Path:

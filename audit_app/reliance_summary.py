@@ -9,9 +9,10 @@ import numpy as np
 
 from audit_app.evaluation import Row
 from audit_app.metrics.mean_draws import draw_means
+from audit_app.reliance_test import FALLBACKS
 from audit_app.reports.summary import MACRO, POOLED, bounds, by_way, patient_of_row
 
-NOT_TESTED: Final = "no row has both a filled region and an equally large place elsewhere"
+NOT_TESTED: Final = "no row has an equally large place elsewhere in the lungs"
 _NUMBERS: Final = ("drop_region", "drop_elsewhere", "difference")
 RELIANCE_COLUMNS: Final = (
     "run_id",
@@ -26,6 +27,7 @@ RELIANCE_COLUMNS: Final = (
     "p_value",
     "uses_region",
     "n_left_out",
+    "n_outside_lungs",
     "note",
 )
 
@@ -35,7 +37,9 @@ def reliance_summary(rows: Sequence[Row], *, fill: str, replicates: int, seed: i
 
     The drops do not depend on the saliency method, so each reading and finding counts once for
     each model and mode. ``uses_region`` says whether filling the region lowers the score more than
-    filling a place elsewhere does: the interval of the paired difference lies above 0.
+    filling a place elsewhere does: the interval of the paired difference lies above 0. Rows whose
+    place elsewhere had to lie outside of the lungs are left out: ``n_outside_lungs`` of the
+    ``n_left_out``.
 
     Args:
         rows: Agreement rows of one run.
@@ -66,7 +70,8 @@ def _once(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
 
 def _line(finding: str, part: Sequence[Row], fill: str, draws: Mapping[str, int]) -> Row:
     names = ("score_drop_region", "score_drop_elsewhere")
-    tested = [row for row in part if all(row[name] is not None for name in names)]
+    placed = [row for row in part if all(row[name] is not None for name in names)]
+    tested = [row for row in placed if row["reliance_note"] not in FALLBACKS]
     line: Row = dict.fromkeys(RELIANCE_COLUMNS)
     line |= {name: part[0][name] for name in ("run_id", "model", "mode", "score_kind")}
     line |= {
@@ -75,6 +80,7 @@ def _line(finding: str, part: Sequence[Row], fill: str, draws: Mapping[str, int]
         "n_rows": len(tested),
         "n_patients": len({patient_of_row(row) for row in tested}),
         "n_left_out": len(part) - len(tested),
+        "n_outside_lungs": len(placed) - len(tested),
         "note": NOT_TESTED,
     }
     if not tested:

@@ -14,8 +14,7 @@ from audit_app.audit_plan import DEFAULT_SEED, AuditChoices, AuditPlan, plan_aud
 from audit_app.errors import AuditError
 from audit_app.metrics.bootstrap import DEFAULT_REPLICATES
 from audit_app.metrics.localisation import HEADLINE_THRESHOLD
-from audit_app.models import head_file
-from model_store.files import file_sha256
+from audit_app.models import head_sha256
 from model_store.saliency import SALIENCY_METHODS, find_method
 from model_store.saliency.methods import LayerChoice
 
@@ -126,9 +125,8 @@ class SurveyPlan:
         """Changes when the choices, a reading, an image or the model does; not with who asks."""
         asked = replace(self.choices.as_audit(), owner="")
         described = [
-            self.audit.fingerprint(asked, self.entry),
+            self.audit.fingerprint(asked, self.entry, [self.head_sha256]),
             [layer.path for layer in self.layers],
-            self.head_sha256,
         ]
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
@@ -148,13 +146,12 @@ def plan_survey(
         AuditError: If there is nothing to compare with, or a chosen layer is not one of these.
         UnknownRecord: If the model is not one of the workspace.
     """
-    head = head_file(workspace, choices.model, choices.mode)
     return SurveyPlan(
         choices=choices,
         audit=plan_audit(store, choices.as_audit()),
         layers=_chosen(layers, choices),
         entry=store.models.get(choices.model),
-        head_sha256=file_sha256(head) if head.is_file() else "",
+        head_sha256=head_sha256(workspace, choices.model, choices.mode),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ from audit_app.audit_spool import AuditSpool
 from audit_app.audit_tasks import agreement_rows, carry_out
 from audit_app.audit_work import AuditWork, Explainer, Progress
 from audit_app.errors import DOMAIN_ERRORS, AuditError
-from audit_app.evaluation import Row
+from audit_app.evaluation import Row, json_text
+from audit_app.reports.agreement import recomputable_facts
 from audit_app.verification import Findings, Verification, file_problems
 from audit_app.verify_tables import table_problems
 
@@ -70,6 +72,7 @@ def verify_audit(
     choices = AuditChoices.from_dict(provenance["choices"])
     if len(tables) == len(TABLES):
         _check_derived(result, choices, found, tolerance)
+        _check_versions(result, found)
     if workspace is None or store is None or runtime is None:
         found.checks.append(
             "Images, readings and weights were not looked at: give the workspace for that."
@@ -77,7 +80,7 @@ def verify_audit(
         return found.result()
     _check_run(result, store, found)
     try:
-        plan = plan_audit(store, choices)
+        plan = plan_audit(store, choices, vocabulary=tuple(provenance["vocabulary"]))
     except DOMAIN_ERRORS as error:
         found.problems.append(f"the workspace gives no such audit: {error}")
         return found.result()
@@ -85,7 +88,9 @@ def verify_audit(
     _check_readings(result, store, plan, found)
     again = _recomputed(_Again(workspace, store, runtime, plan, choices), result, found, progress)
     if again is not None:
-        _check_recomputed(result, again, found, tolerance)
+        # First: changed weights are said in one sentence, and then in every row.
+        _check_facts(result, again[1], found)
+        _check_recomputed(result, again[0], found, tolerance)
     return found.result()
 
 
@@ -124,6 +129,21 @@ def _check_derived(
     for name in DERIVED:
         problems = table_problems(name, result.table(name), derived[name], tolerance)
         found.add(f"{TABLES[name][0]} follows from the rows", problems)
+
+
+def _check_versions(result: AuditResult, found: Findings) -> None:
+    """Compare the versions in rows with provenance.json; other libraries are no problem later."""
+    known = {json_text(one) for one in result.provenance["versions"]["model"]}
+    known.add("")  # of a picture or map that could not be used
+    found.add(
+        "the rows were made with the versions that provenance.json names",
+        [
+            f"agreement.csv line {line}: versions is {row['versions']}; provenance.json has none "
+            "such"
+            for line, row in enumerate(result.rows, start=2)
+            if row["versions"] not in known
+        ],
+    )
 
 
 def _check_run(result: AuditResult, store: Store, found: Findings) -> None:
@@ -171,7 +191,7 @@ def _check_images(result: AuditResult, store: Store, found: Findings) -> None:
 def _check_readings(result: AuditResult, store: Store, plan: AuditPlan, found: Findings) -> None:
     """Compare the readings with those that were audited, and each with its own hash."""
     audited: Mapping[str, str] = result.provenance["readings"]
-    now = {case.reading.reading_id: case.reading for one in plan.images for case in one.cases}
+    now = {reading.reading_id: reading for one in plan.images for reading in one.readings}
     problems = [
         f"reading {reading_id} was audited and is not among the workspace's readings now"
         for reading_id in audited
@@ -195,8 +215,8 @@ def _check_readings(result: AuditResult, store: Store, plan: AuditPlan, found: F
 
 def _recomputed(
     again: _Again, result: AuditResult, found: Findings, progress: Progress | None
-) -> dict[str, list[Row]] | None:
-    """All tables, computed again; None when the models cannot be asked."""
+) -> tuple[dict[str, list[Row]], dict[str, object]] | None:
+    """All tables and facts, computed again; None when the models cannot be asked."""
     store, choices, plan = again.store, again.choices, again.plan
     with tempfile.TemporaryDirectory(prefix="verify-", dir=again.workspace.cache) as place:
         spool = AuditSpool(Path(place) / "spool", "verify")
@@ -211,7 +231,8 @@ def _recomputed(
             found.problems.append(f"the rows cannot be computed again: {error}")
             return None
         rows = [row for part in agreement_rows(work) for row in part]
-        return complete_tables(store, work, rows)
+        facts = recomputable_facts(rows, choices, plan, spool.made_by)
+        return complete_tables(store, work, rows), facts
 
 
 def _check_recomputed(
@@ -229,6 +250,27 @@ def _check_recomputed(
         found.add(f"{len(again)} rows of {file} follow from images, readings and weights", problems)
     if other_versions - {"None", ""}:
         found.checks.append("The audit was made with other versions of the libraries.")
+
+
+def _check_facts(result: AuditResult, again: Mapping[str, object], found: Findings) -> None:
+    """Compare what provenance.json says about the audit."""
+    facts = json.loads(json.dumps(again, default=str))  # as it would be read from the file
+    problems = [
+        _fact_problem(name, result.provenance.get(name), fact)
+        for name, fact in facts.items()
+        if fact != result.provenance.get(name)
+    ]
+    found.add(
+        f"{len(facts)} facts of provenance.json follow from images, readings and weights", problems
+    )
+
+
+def _fact_problem(name: str, written: object, again: object) -> str:
+    """The innermost difference of two facts that are not the same."""
+    if isinstance(written, Mapping) and isinstance(again, Mapping):
+        key = next(one for one in {**written, **again} if written.get(one) != again.get(one))
+        return _fact_problem(f"{name}: {key}", written.get(key), again.get(key))
+    return f"{name} is {written!r} in provenance.json, {again!r} recomputed"
 
 
 def _go_on(done: int, total: int, message: str) -> bool:

@@ -14,6 +14,8 @@ SMALLEST_LUNG: Final = 0.02
 SMALLEST_FIELD: Final = 0.08
 LARGEST_FIELD: Final = 0.75
 SMOOTHING_SHARE: Final = 0.02
+# How much of the picture is darker than each threshold that is tried.
+DARK_SHARES: Final = tuple(percent / 100 for percent in range(10, 75, 5))
 
 
 def estimate_lung_field(picture: NDArray[np.uint8]) -> Mask | None:
@@ -29,29 +31,38 @@ def estimate_lung_field(picture: NDArray[np.uint8]) -> Mask | None:
         Shape (H, W), or None when no two dark places of a plausible size lie side by side.
 
     Source:
-        Otsu's threshold after smoothing, without what touches the border, the two largest of the
-        rest: the classical rule-based segmentation (van Ginneken et al. 2001, section 3.1).
+        Thresholds after smoothing, without what touches the border, the two largest of the rest:
+        the classical rule-based segmentation (van Ginneken et al. 2001, section 3.1). One
+        threshold for all pictures joins lungs and the dark around the body on most of them, so
+        the one that gives the largest pair of lungs is taken.
     """
-    from scipy.ndimage import gaussian_filter, label
-    from skimage.filters import threshold_otsu
+    from scipy.ndimage import gaussian_filter
     from skimage.morphology import convex_hull_image
-    from skimage.segmentation import clear_border
 
     if picture.size == 0 or picture.min() == picture.max():
         return None
     smooth = gaussian_filter(picture.astype(np.float64), SMOOTHING_SHARE * min(picture.shape))
-    limit = threshold_otsu(smooth)  # type: ignore[no-untyped-call] # no stubs
-    dark = clear_border(smooth < limit)  # type: ignore[no-untyped-call] # no stubs
-    parts, _ = label(dark)
-    sizes = np.bincount(parts.ravel())[1:]
-    lungs = np.argsort(sizes)[::-1][:2] + 1
-    if len(lungs) < 2 or sizes[lungs[1] - 1] < SMALLEST_LUNG * picture.size:
+    found = [_two_lungs(smooth < limit) for limit in np.quantile(smooth, DARK_SHARES)]
+    best = max((lungs for lungs in found if lungs is not None), key=np.count_nonzero, default=None)
+    if best is None:
         return None
-    if not _side_by_side(parts == lungs[0], parts == lungs[1]):
-        return None
-    hull: Mask = convex_hull_image(np.isin(parts, lungs))  # type: ignore[no-untyped-call] # no stubs
+    hull: Mask = convex_hull_image(best)  # type: ignore[no-untyped-call] # no stubs
     share = float(hull.mean())
     return hull if SMALLEST_FIELD <= share <= LARGEST_FIELD else None
+
+
+def _two_lungs(dark: Mask) -> Mask | None:
+    """The two largest parts away from the border, where both are large and side by side."""
+    from scipy.ndimage import label
+    from skimage.segmentation import clear_border
+
+    parts, _ = label(clear_border(dark))  # type: ignore[no-untyped-call] # no stubs
+    sizes = np.bincount(parts.ravel())[1:]
+    lungs = np.argsort(sizes)[::-1][:2] + 1
+    if len(lungs) < 2 or sizes[lungs[1] - 1] < SMALLEST_LUNG * dark.size:
+        return None
+    one, other = (parts == lung for lung in lungs)
+    return one | other if _side_by_side(one, other) else None
 
 
 def _side_by_side(one: Mask, other: Mask) -> bool:

@@ -108,7 +108,7 @@ def prepare_folder(out: Path) -> None:
 
 def describe_audit(rows: Sequence[Row], facts: AuditFacts) -> dict[str, object]:
     """Everything that decided the numbers, and how many rows of which status came out."""
-    choices, plan = facts.choices, facts.plan
+    choices = facts.choices
     return {
         "format": FORMAT,
         "run_id": facts.run.run_id,
@@ -116,12 +116,9 @@ def describe_audit(rows: Sequence[Row], facts: AuditFacts) -> dict[str, object]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "elapsed_s": round(facts.elapsed_s, 3),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-        "command": command_of(choices),
         "workspace": facts.workspace.name,
         "synthetic": facts.workspace.synthetic,
         "choices": choices.described(),
-        "left_out": left_out(choices),
-        "findings": list(plan.findings),
         "models": {
             model: {
                 "entry": without_folders(facts.entries[model]),
@@ -131,25 +128,45 @@ def describe_audit(rows: Sequence[Row], facts: AuditFacts) -> dict[str, object]:
             for model in choices.models
         },
         "maps": without_folders(facts.made_by),
-        "prompts": _prompts(facts.made_by),
+        **recomputable_facts(rows, choices, facts.plan, facts.made_by),
         "definitions": _definitions(rows, choices),
-        "grid": choices.grid,
         "controls": {name: CONTROLS[name] for name in choices.controls},
+        "warnings": warnings_of(rows),
+        "versions": _versions(rows),
+    }
+
+
+def recomputable_facts(
+    rows: Sequence[Row], choices: AuditChoices, plan: AuditPlan, made_by: Mapping[str, object]
+) -> dict[str, object]:
+    """What provenance.json says and a later check can compute again.
+
+    Args:
+        rows: Of agreement.csv.
+        choices: Of the run.
+        plan: What the choices made of the readings.
+        made_by: By "model mode method", what the model said about how its maps were made.
+    """
+    return {
+        "command": command_of(choices),
+        "left_out": left_out(choices),
+        "findings": list(plan.findings),
+        "vocabulary": list(plan.vocabulary),
+        "prompts": _prompts(made_by),
+        "grid": choices.grid,
         "reliance": choices.reliance,
         "seeds": {"bootstrap": choices.seed, "controls": choices.seed, "reliance": choices.seed},
         "counts": _counts(rows, plan),
         "images": {one.image.image_id: one.image.sha256 for one in plan.images},
         "readings": {
-            case.reading.reading_id: case.reading.content_sha256
+            reading.reading_id: reading.content_sha256
             for one in plan.images
-            for case in one.cases
+            for reading in one.readings
         },
         "weights": _by_way(rows, "weights_sha256"),
         "hashes": {name: _by_way(rows, name) for name in ("weights_sha256", "config_sha256")},
         "preprocessing": _distinct(rows, "preprocessing"),
         "layers": _by_way(rows, "layer"),
-        "warnings": warnings_of(rows),
-        "versions": _versions(rows),
     }
 
 
@@ -219,7 +236,10 @@ def _definitions(rows: Sequence[Row], choices: AuditChoices) -> dict[str, object
         ),
         "readings": "last commit" if choices.latest else "first blinded commit",
         "reference": choices.reference,
-        "model_positive": "the study's rule: min-max over the scored findings of a picture > 0.5",
+        "model_positive": (
+            "the study's rule: min-max of a picture's scores > 0.5, over all findings of the "
+            "workspace that the mode knows (n_ranked), audited or not; score_rank over the same"
+        ),
         "controls": (
             "randomcam: weights uniform in -1..1, seeded by picture and finding; random-weights: "
             "the same architecture, all weights drawn anew, heads included; wrong-finding: the "
@@ -231,7 +251,7 @@ def _definitions(rows: Sequence[Row], choices: AuditChoices) -> dict[str, object
             "and with an equally large place elsewhere filled in (drop_elsewhere), on the model's "
             "input grid; elsewhere is drawn inside the estimated lung field (rule-based, its "
             "convex hull) on nothing that a reading marks; the column reliance_note says where "
-            "that was not possible"
+            "that was not possible, and such rows are counted in reliance.csv but in no mean"
         ),
     }
 

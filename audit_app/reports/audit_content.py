@@ -133,15 +133,23 @@ def tables_of(result: Audited) -> list[TextTable]:
 
 
 def origin_of(provenance: Mapping[str, Any]) -> str:
-    """When, where, by which command."""
+    """Where, when, which run, over what."""
     counts = provenance.get("counts", {})
     said = ", ".join(
         f"{counts[name]} {name}" for name in ("patients", "images", "readings") if name in counts
     )
     return (
-        f"Workspace {provenance.get('workspace', '')}, {str(provenance.get('started', ''))[:16]}; "
-        f"{said}. {NOT_CLINICAL}"
+        f"Workspace {provenance.get('workspace', '')}, "
+        f"{str(provenance.get('started', ''))[:16].replace('T', ' ')} UTC, "
+        f"run {provenance.get('run_id', '')}; {said}. {NOT_CLINICAL}"
     )
+
+
+def definition_table(provenance: Mapping[str, Any]) -> TextTable:
+    """How the columns were computed."""
+    definitions = provenance.get("definitions", {})
+    lines = tuple((str(name), str(value)) for name, value in definitions.items())
+    return TextTable("Definitions", ("Name", "Value"), lines, empty="Stand in provenance.json.")
 
 
 def checklist_tables(provenance: Mapping[str, Any]) -> list[TextTable]:

@@ -14,6 +14,7 @@ from audit_app.reports.audit_content import (
     Audited,
     Section,
     checklist_tables,
+    definition_table,
     origin_of,
     sentences_of,
     tables_of,
@@ -67,7 +68,7 @@ def write_pdf(
             _picture(pdf, chart.title, chart.note, drawn[section.chart_name(chart)].png)
     for one in tables_of(result):
         _table(pdf, one)
-    for one in checklist_tables(result.provenance):
+    for one in (definition_table(result.provenance), *checklist_tables(result.provenance)):
         _table(pdf, one, most=None)
     _paragraph(pdf, f"Command: {result.provenance.get('command', '')}")
     write_whole(path, bytes(pdf.output()))
@@ -105,7 +106,7 @@ def _heading(pdf: FPDF, text: str, size: int) -> None:
     pdf.ln(2)
     pdf.set_font(FONT, "B", size)
     pdf.set_text_color(*ACCENT)
-    pdf.multi_cell(0, size * 0.5, text, new_x="LMARGIN", new_y="NEXT")
+    pdf.multi_cell(0, size * 0.5, text, align="L", new_x="LMARGIN", new_y="NEXT")
     pdf.ln(1)
 
 
@@ -162,7 +163,10 @@ def _face(look: str) -> FontFace | None:
 
 
 def _widths(pdf: FPDF, one: TextTable) -> tuple[float, ...]:
-    """Of the columns, in mm: each holds its longest word; what is left goes to long texts."""
+    """Of the columns, in mm: each holds its longest word; what is left goes to long texts.
+
+    Where the longest words together are wider than the page, the widest columns break them.
+    """
     pdf.set_font(FONT, "B", CELL_PT)  # as the head is printed, wider than the body
     room = 2 * CELL_PADDING_MM + 0.5  # else rounding breaks the longest word
     least, wanted = [], []
@@ -172,8 +176,20 @@ def _widths(pdf: FPDF, one: TextTable) -> tuple[float, ...]:
         least.append(max(map(pdf.get_string_width, words), default=0.0) + room)
         wanted.append(max(map(pdf.get_string_width, lines), default=0.0) + room)
     pdf.set_font(FONT, size=CELL_PT)
+    least = _capped(least, pdf.epw)
     left = pdf.epw - sum(least)
     more = [most - few for most, few in zip(wanted, least, strict=True)]
     if left <= 0 or not any(more):
         return tuple(least)
     return tuple(few + left * part / sum(more) for few, part in zip(least, more, strict=True))
+
+
+def _capped(widths: Sequence[float], room: float) -> list[float]:
+    """The widths with the largest ones cut to one size, so that together they fit."""
+    left = room
+    for place, width in enumerate(sorted(widths)):
+        most = left / (len(widths) - place)
+        if width > most:
+            return [min(one, most) for one in widths]
+        left -= width
+    return list(widths)

@@ -14,6 +14,7 @@ from audit_app.reports.audit_content import (
     Audited,
     Section,
     checklist_tables,
+    definition_table,
     origin_of,
     sections_of,
     sentences_of,
@@ -108,8 +109,6 @@ def _folded(one: TextTable) -> Iterator[str]:
 def _provenance(provenance: Mapping[str, Any]) -> Iterator[str]:
     yield "<h2>How it was made</h2>"
     yield f"<p><code>{escape(str(provenance.get('command', '')))}</code></p>"
-    definitions = provenance.get("definitions", {})
-    lines = tuple((str(name), str(value)) for name, value in definitions.items())
-    yield from _folded(TextTable("Definitions", ("Name", "Value"), lines, empty="None."))
+    yield from _folded(definition_table(provenance))
     for one in checklist_tables(provenance):
         yield from _folded(one)

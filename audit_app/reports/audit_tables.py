@@ -103,7 +103,7 @@ def slice_table(lines: Iterable[Row]) -> TextTable:
     return _made(
         "Parts", columns, lines,
         note="Means over rows. Box area in terciles over all rows; the model's answer by the "
-        "study's rule (min-max over the findings above 0.5).",
+        "study's rule (min-max over all findings that the mode knows, above 0.5).",
         empty="No part has a scored row.",
     )  # fmt: skip
 
@@ -125,7 +125,8 @@ def paired_table(lines: Iterable[Row]) -> TextTable:
     return _made(
         "Differences on the same rows", columns, lines,
         note="First minus second; intervals over patients; Holm's correction over findings and "
-        "pairs of one measure. McNemar's exact test for hits.",
+        "pairs of one measure. McNemar's exact test for hits. Lines over all findings are outside "
+        "of that family (n/a); their own p stands in paired.csv.",
         empty="One mode, one method and one model: there is nothing to compare.",
     )  # fmt: skip
 
@@ -134,19 +135,21 @@ def reliance_table(lines: Iterable[Row]) -> TextTable:
     """Does the score fall when the reader's region is filled in?"""
     columns: Mapping[str, Cell] = {
         "Model": _text("model"),
-        "Mode": _mode,
+        "Mode": lambda line: f"{_mode(line)} ({line['score_kind']})",
         "Finding": _text("finding"),
         "Score falls, region filled": _with_interval("drop_region"),
         "Score falls, other place filled": _with_interval("drop_elsewhere"),
         "Difference": _with_interval("difference"),
         "p": _p("p_value"),
         "Uses the region": _yes_no("uses_region"),
+        "Rows left out": _left_out,
         **_counts("n_rows"),
     }
     return _made(
         "Reliance", columns, lines,
         note="Score of the picture minus score with the reader's region (or an equally large "
-        "place elsewhere) filled in, in the unit of the mode's scores.",
+        "place elsewhere in the lungs) filled in, in the unit in brackets. Left out: rows "
+        "where nothing could be filled, and rows where no such place lies in the lungs.",
         empty="The reliance test was left out of this audit.",
     )  # fmt: skip
 
@@ -179,7 +182,7 @@ def worst_table(rows: Iterable[Row]) -> TextTable:
         "Hit": _number("hit"),
         "IoU": _number("iou"),
         "Energy": _number("energy_in_box"),
-        "Distance, share of diagonal": _number("peak_distance_share"),
+        "Distance (of diagonal)": _number("peak_distance_share"),
         "Model says": _yes_no("model_positive"),
     }
     return _made("Worst disagreements", columns, worst_rows(rows), empty="No row is scored.")
@@ -253,13 +256,21 @@ def _number(name: str) -> Cell:
 
 
 def _p(name: str) -> Cell:
-    def cell(line: Row) -> str:
-        value = line[name]
-        if isinstance(value, int | float) and value < 0.001:
-            return "< 0.001"
-        return number(value)
+    return lambda line: p_words(line[name])
 
-    return cell
+
+def p_words(value: object) -> str:
+    """A p-value with three digits."""
+    if isinstance(value, int | float) and value < 0.001:
+        return "<0.001"
+    return number(value)
+
+
+def _left_out(line: Row) -> str:
+    # The store may hold audits that were made before these were counted.
+    outside = line.get("n_outside_lungs")
+    words = "" if outside is None else f" ({outside} outside the lungs)"
+    return f"{line['n_left_out']}{words}"
 
 
 def _yes_no(name: str) -> Cell:

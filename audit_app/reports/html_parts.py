@@ -8,7 +8,9 @@ from typing import Final
 
 STYLE: Final = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:76em;padding:0 1em;color:#1b1b1b}
-table{border-collapse:collapse;margin:.6em 0 1.4em}th,td{padding:.25em .7em;text-align:right}
+table{border-collapse:collapse;margin:.6em 0 1.4em}th,td{padding:.25em .7em;text-align:right;
+max-width:18em;overflow-wrap:break-word}td:last-child{max-width:none}
+h1,h2,p,li,summary{overflow-wrap:anywhere}
 th{border-bottom:1px solid #888;font-weight:600}td:first-child,th:first-child{text-align:left}
 caption{text-align:left;font-weight:600;padding:.3em 0}tr.null td{color:#777;background:#f1f1f1}
 tr.published td{color:#444;border-top:1px dashed #aaa;font-style:italic}
@@ -19,10 +21,10 @@ figure{display:inline-block;margin:.5em 1.4em .5em 0;vertical-align:top}.small{c
 
 
 def number(value: object, digits: int = 3) -> str:
-    """The number with so many digits; n/a where nothing is defined."""
+    """The number with so many digits, never "-0"; n/a where nothing is defined."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "n/a"
-    return f"{value:.{digits}f}"
+    return f"{value:z.{digits}f}"
 
 
 def best_and_worst(

@@ -19,11 +19,11 @@ from audit_app.survey_folder import title_of_method
 Row = Mapping[str, object]
 SHOWN_ROWS: Final = 500
 ANY: Final = "any"
-WORST: Final = "The worst disagreements: click one to see its maps"
+WORST: Final = "The worst disagreements, missed regions first: click one to see its maps"
 OPEN: Final = (ANY, None, "")
 ROW_HEADERS: Final = (
     "No.", "Picture", "Reader", "Finding", "Model", "Mode", "Method", "Status", "Hit", "IoU",
-    "Energy", "Chance", "Distance",
+    "Energy", "Chance", "Distance (px)",
 )  # fmt: skip
 TextOrNumber = Literal["number", "str"]
 ROW_TYPES: Final[tuple[TextOrNumber, ...]] = ("number", *(("str",) * 7), *(("number",) * 5))

@@ -15,7 +15,7 @@ from audit_app.audit_result import NOT_IN_SUMMARY, PROVENANCE_FILE, TABLES, Audi
 from audit_app.plain_text import plain
 from audit_app.reports.agreement_grid import NOTE, grid_html
 from audit_app.reports.audit_charts import audit_charts
-from audit_app.reports.audit_content import checklist_tables, sentences_of
+from audit_app.reports.audit_content import checklist_tables, definition_table, sentences_of
 from audit_app.reports.audit_part import Shown, shown_part
 from audit_app.reports.audit_tables import (
     MEASURES,
@@ -33,6 +33,7 @@ from audit_app.services import Services
 from audit_app.survey_folder import title_of_method
 from audit_app.tabs.audit_rows import (
     ANY,
+    WORST,
     build_row_table,
     filter_choices,
     show_rows,
@@ -126,9 +127,7 @@ def build_view() -> AuditView:
         with gr.Tab("Human ceiling", id="human"):
             readers = gr.HTML(elem_id="audit-reader-table")
         with gr.Tab("Worst", id="worst"):
-            worst = build_row_table(
-                "audit-worst", "The worst disagreements: click one to see its maps"
-            )
+            worst = build_row_table("audit-worst", WORST)
         with gr.Tab("Rows", id="rows"):
             with gr.Row():
                 finding, mode, status = (
@@ -227,13 +226,9 @@ def _foldable(one: TextTable) -> str:
 
 def method_html(audit: AuditResult) -> str:
     """Statuses, definitions and checklists."""
-    definitions = audit.provenance.get("definitions", {})
-    lines = tuple((str(name), str(value)) for name, value in definitions.items())
-    tables = [
-        status_table(audit.rows),
-        TextTable("Definitions", ("Name", "Value"), lines, empty="Stand in provenance.json."),
-    ]
-    return tables_html(*tables, *checklist_tables(audit.provenance))
+    provenance = audit.provenance
+    tables = [status_table(audit.rows), definition_table(provenance)]
+    return tables_html(*tables, *checklist_tables(provenance))
 
 
 def _draw(audit: AuditResult, part: str | None, measure: str) -> list[Any]:

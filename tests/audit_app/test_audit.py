@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,11 @@ from annotations.records import Edit, ImageRecord, Region
 from annotations.regions import Box
 from audit_app.audit import resume_audit, run_audit
 from audit_app.audit_images import load_picture
+from audit_app.audit_job import audit_into
 from audit_app.audit_plan import AuditChoices
 from audit_app.errors import AuditError
 from audit_app.evaluation import AGREEMENT_COLUMNS
+from audit_app.models import head_file
 from audit_app.reports.summary import SUMMARY_COLUMNS
 from model_store.errors import MissingHead
 from model_store.preprocessing import frame_geometry
@@ -422,6 +424,61 @@ def test_a_resume_on_changed_readings_is_refused(filled: Study, tmp_path: Path):
     with pytest.raises(AuditError, match="changed since this audit was interrupted"):
         resume_audit(filled.workspace, filled.store, TinyModel(), run_id, out=tmp_path / "out")
     assert filled.store.audits.get(run_id).status == "cancelled"
+
+
+def retrain(mode: str) -> Callable[[Study], None]:
+    def change(study: Study) -> None:
+        head_file(study.workspace, "tiny", mode).write_bytes(b"trained again")
+
+    return change
+
+
+def change_model(**changes: object) -> Callable[[Study], None]:
+    def change(study: Study) -> None:
+        study.store.models.save("tiny", dict(study.store.models.get("tiny")) | changes)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        retrain("lp"),
+        retrain("ft"),
+        change_model(prompts={"Fracture": ["a broken rib"]}),
+        change_model(preprocessing="pad"),
+        change_model(weights_sha256="other weights"),
+    ],
+    ids=["probe", "fine-tune", "prompts", "preprocessing", "weights"],
+)
+def test_a_resume_with_another_model_than_at_first_is_refused_and_a_command_begins_anew(
+    filled: Study, tmp_path: Path, change: Callable[[Study], None]
+):
+    for mode in ("lp", "ft"):
+        head_file(filled.workspace, "tiny", mode).parent.mkdir(parents=True, exist_ok=True)
+        head_file(filled.workspace, "tiny", mode).write_bytes(b"trained")
+    choices = dataclasses.replace(CHOICES, modes=("zs", "lp", "ft"), origin="folder out")
+    work = (filled.workspace, filled.store, TinyModel())
+    place = {"out": tmp_path / "out"}
+    run_id = run_audit(*work, choices, **place, progress=cancel_after(2))
+    change(filled)
+    with pytest.raises(AuditError, match=r"a model \(its weights, training, prompts or"):
+        resume_audit(*work, run_id, **place)
+    assert filled.store.audits.get(run_id).status == "cancelled"
+    fresh = audit_into(*work, choices, **place, progress=lambda *_: False)
+    assert fresh != run_id
+    assert filled.store.audits.get(fresh).status == "done"
+
+
+def test_a_head_that_is_not_audited_may_be_trained_while_an_audit_is_stopped(
+    filled: Study, tmp_path: Path
+):
+    work = (filled.workspace, filled.store, TinyModel())
+    place = {"out": tmp_path / "out"}
+    run_id = run_audit(*work, CHOICES, **place, progress=cancel_after(2))
+    head_file(filled.workspace, "tiny", "ft").parent.mkdir(parents=True, exist_ok=True)
+    retrain("ft")(filled)
+    assert resume_audit(*work, run_id, **place) == run_id
 
 
 def test_a_finished_run_cannot_be_resumed(filled: Study, tmp_path: Path):

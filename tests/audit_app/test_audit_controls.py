@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,9 @@ from audit_app.metrics.bootstrap import cluster_bootstrap, paired_cluster_bootst
 from audit_app.metrics.mcnemar import mcnemar_exact
 from audit_app.metrics.reliance import FILLS
 from audit_app.reader_lines import ALL_FINDINGS
-from audit_app.reliance_test import NO_LUNGS, fill_regions, key_of
+from audit_app.reliance_summary import NOT_TESTED, reliance_summary
+from audit_app.reliance_test import FALLBACKS, OUTSIDE_LUNGS, fill_regions, key_of
+from audit_app.reports.audit_tables import reliance_table
 from audit_app.reports.summary import MACRO, POOLED
 from model_store.preprocessing import frame_geometry
 from tests.audit_app.naive_agreement import naive_hit, naive_iou, naive_mask
@@ -155,7 +157,7 @@ def test_the_reliance_test_compares_scores_of_filled_pictures(audited: Audited) 
             column = findings.index(case.finding)
             drop = float(scores[0, column]) - float(scores[1, column])
             assert row["score_drop_region"] == pytest.approx(drop, abs=1e-6)
-            assert row["reliance_note"] in ("", NO_LUNGS)
+            assert row["reliance_note"] in FALLBACKS
         prepared = fill_regions(planned, frame, geometry, fill="inpaint", seed=5)
         for case in planned.cases:
             place = prepared.places[key_of(case)]
@@ -166,23 +168,44 @@ def test_the_reliance_test_compares_scores_of_filled_pictures(audited: Audited) 
             assert not (changed & naive_mask(boxes, *GRID)).any()
 
 
-def test_the_summary_of_the_reliance_test_counts_each_reading_once(audited: Audited) -> None:
+def test_the_summary_of_the_reliance_test_counts_each_reading_once_and_only_those_in_the_lungs(
+    audited: Audited,
+) -> None:
     rows = [row for row in audited.result.rows if row["mode"] == "zs"]
+    # As if a lung field had been found in all pictures but those of the first readings.
+    found = [
+        row | {"reliance_note": "" if at > 5 else OUTSIDE_LUNGS} for at, row in enumerate(rows)
+    ]
+    lines = reliance_summary(found, fill="inpaint", replicates=60, seed=5)
+    line = next(line for line in lines if line["finding"] == "all regions")
+    names = ("score_drop_region", "score_drop_elsewhere")
+    placed = [row for row in found if None not in [row[name] for name in names]]
+    tested = [row for row in placed if row["reliance_note"] == ""]
+    first, second = ([row[name] for row in tested] for name in names)
+    patients = [row["patient_hash"] for row in tested]
+    expected = paired_cluster_bootstrap(first, second, patients, replicates=60, seed=5)
+    assert (line["n_rows"], line["n_left_out"]) == (len(tested), len(rows) - len(tested))
+    assert line["n_outside_lungs"] == len(placed) - len(tested) == 6
+    assert line["drop_region"] == pytest.approx(np.mean(first))
+    assert line["difference_low"] == pytest.approx(expected.interval.low, abs=1e-12)
+    assert line["uses_region"] is (line["difference_low"] > 0)
+    assert line["fill"] == "inpaint"
+    shown = reliance_table([line])
+    cells = dict(zip(shown.head, shown.body[0], strict=True))
+    assert cells["Rows left out"] == f"{line['n_left_out']} (6 outside the lungs)"
+
+
+def test_pictures_without_a_place_in_the_lungs_are_counted_in_the_reliance_test_and_give_no_number(
+    audited: Audited,
+) -> None:
+    assert {row["reliance_note"] for row in audited.result.rows} == FALLBACKS
     (line,) = (
         line
         for line in audited.result.reliance
         if (line["mode"], line["finding"]) == ("zs", "all regions")
     )
-    names = ("score_drop_region", "score_drop_elsewhere")
-    tested = [row for row in rows if None not in [row[name] for name in names]]
-    first, second = ([row[name] for row in tested] for name in names)
-    patients = [row["patient_hash"] for row in tested]
-    expected = paired_cluster_bootstrap(first, second, patients, replicates=60, seed=5)
-    assert (line["n_rows"], line["n_left_out"]) == (len(tested), len(rows) - len(tested))
-    assert line["drop_region"] == pytest.approx(np.mean(first))
-    assert line["difference_low"] == pytest.approx(expected.interval.low, abs=1e-12)
-    assert line["uses_region"] is (line["difference_low"] > 0)
-    assert line["fill"] == "inpaint"
+    assert (line["n_rows"], line["n_left_out"], line["n_outside_lungs"]) == (0, 37, 37)
+    assert (line["drop_region"], line["uses_region"], line["note"]) == (None, None, NOT_TESTED)
 
 
 def test_modes_are_compared_on_the_same_rows_with_holms_correction(audited: Audited) -> None:
@@ -318,6 +341,23 @@ def test_what_the_run_keeps_is_what_its_files_say(audited: Audited) -> None:
     assert facts["left_out"] == []
     assert set(facts["controls"]) == {"randomcam", "random-weights", "wrong-finding"}
     assert facts["checklists"]
+
+
+@pytest.mark.parametrize("finding", ["Cardiomegaly", "Fracture"])
+def test_a_finding_that_is_audited_alone_has_the_rows_and_controls_that_it_has_among_all(
+    audited: Audited, tmp_path: Path, finding: str
+) -> None:
+    choices = replace(CHOICES, findings=(finding,))
+    run_audit(audited.study.workspace, audited.study.store, TinyModel(), choices, out=tmp_path)
+    alone = load_audit(tmp_path)
+    for name in ("rows", "controls"):
+        among = [row for row in audited.result.table(name) if row["finding"] == finding]
+        told = [row | {"run_id": audited.run_id} for row in alone.table(name)]
+        assert told == among
+    assert {row["n_ranked"] for row in alone.rows} == {4}
+    assert {row["control"] for row in alone.controls} >= {"wrong-finding"}
+    assert alone.provenance["vocabulary"] == audited.result.provenance["vocabulary"]
+    assert alone.provenance["findings"] == [finding]
 
 
 @pytest.mark.parametrize("n_images", [3, 20])

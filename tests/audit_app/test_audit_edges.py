@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,11 @@ def study(tmp_path: Path) -> Iterator[Study]:
     made.store.close()
 
 
-def run(study: Study, out: Path, choices: AuditChoices = CHOICES) -> list[str]:
+def run(
+    study: Study, out: Path, choices: AuditChoices = CHOICES, model: TinyModel | None = None
+) -> list[str]:
     """What the audit says; every cell of every table is read and none is NaN or infinite."""
-    run_id = run_audit(study.workspace, study.store, TinyModel(), choices, out=out)
+    run_id = run_audit(study.workspace, study.store, model or TinyModel(), choices, out=out)
     for file, columns in TABLES.values():
         with (out / file).open(encoding="utf-8", newline="") as opened:
             rows = list(csv.DictReader(opened))
@@ -67,6 +70,66 @@ def test_one_reader_one_patient_and_one_finding_give_numbers_and_the_reasons_for
     assert notes["inter: presence kappa (Cohen)"] == "n/a: no audited image was read by two readers"
     assert notes["intra: presence kappa (Cohen)"].startswith("n/a: no audited image was read twice")
     assert notes["reveal: readings seen again"].startswith("n/a: no reading was committed again")
+
+
+def two_readers_of_one_patient(study: Study) -> None:
+    for name in ("a", "b", "c"):
+        image = study.add_image(name, "Doe")
+        study.read(image, "R1", {"Cardiomegaly": [HEART]})
+        study.read(image, "R2", {"Cardiomegaly": [HEART], "Fracture": [(3, 10, 12, 20)]})
+
+
+def one_reader_of_many_patients(study: Study) -> None:
+    for number in range(11):
+        image = study.add_image(f"picture {number}", f"patient {number}")
+        study.read(image, "R1", {"Cardiomegaly": [HEART], "Fracture": [(3, 10, 12, 20)]})
+
+
+def two_readers_of_one_finding(study: Study) -> None:
+    for number in range(11):
+        image = study.add_image(f"picture {number}", f"patient {number}")
+        for reader in ("R1", "R2"):
+            study.read(image, reader, {"Cardiomegaly": [HEART]})
+
+
+@pytest.mark.parametrize(
+    ("fill", "known"),
+    [
+        (two_readers_of_one_patient, None),
+        (one_reader_of_many_patients, None),
+        (one_reader_of_many_patients, ("Fracture",)),
+        (two_readers_of_one_finding, None),
+    ],
+    ids=["one patient", "one reader", "a head without that finding", "one finding"],
+)
+def test_a_report_of_next_to_nothing_is_written_without_a_nan(
+    study: Study, tmp_path: Path, fill: Callable[[Study], None], known: tuple[str, ...] | None
+) -> None:
+    fill(study)
+    out = tmp_path / "out"
+    model = TinyModel(known={"lp": known} if known else {})
+    said = run(study, out, replace(CHOICES, report=True), model)
+    assert said
+    assert all("nan" not in re.findall(r"[a-z]+", line.lower()) for line in said)
+    for path in (out / "report.html", *(out / "charts").glob("*.svg")):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\bnan\b|\binf\b", text, re.IGNORECASE), path.name
+    assert (out / "report.pdf").read_bytes().startswith(b"%PDF-")
+    reasons = {row["status_reason"] for row in load_audit(out).rows}
+    lacks = "mode lp has no output for 'Cardiomegaly'; it knows: Fracture"
+    assert (lacks in reasons) is (known is not None)
+
+
+def test_the_command_says_in_a_sentence_that_nothing_was_committed(
+    study: Study, tmp_path: Path
+) -> None:
+    study.add_image("a", "Doe")
+    words = ["audit", str(study.workspace.root), "--model", "tiny", "--out", str(tmp_path / "out")]
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 1
+    assert "nothing to audit: 0 committed readings match" in " ".join(said.output.split())
+    assert "Traceback" not in said.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_pictures_that_all_are_gone_give_counted_rows_and_no_number(

@@ -60,6 +60,15 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
     study.store.close()
 
 
+@pytest.fixture(scope="module")
+def reported(audited: Audited, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small audit with its report."""
+    out = tmp_path_factory.mktemp("report") / "out"
+    choices = replace(CHOICES, modes=("zs",), controls=(), reliance="", report=True)
+    run_audit(audited.study.workspace, audited.study.store, TinyModel(), choices, out=out)
+    return out
+
+
 def edit_cell(path: Path, line: int, column: str, change: Callable[[str], str]) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     place = lines[0].split(",").index(column)
@@ -102,6 +111,9 @@ def test_an_untouched_audit_agrees_with_itself_and_with_its_workspace(audited: A
         ("reliance.csv", "difference", lambda _: "9.5"),
         ("reveal.csv", "iou_after", lambda _: "0.999"),
         ("control_summary.csv", "model_hit", lambda _: "0.9321"),
+        ("agreement.csv", "image_sha256", lambda text: "0" + text[1:]),
+        ("agreement.csv", "score_rank", lambda text: str(int(text) + 1)),
+        ("reliance.csv", "n_outside_lungs", lambda _: "3"),
     ],
 )  # fmt: skip
 def test_a_single_changed_cell_is_named_even_when_its_hash_was_forged(
@@ -116,6 +128,77 @@ def test_a_single_changed_cell_is_named_even_when_its_hash_was_forged(
     assert any(one.startswith(f"{file} line 2 (") for one in said), said
     if column != "reader":  # a changed reader also moves a slice
         assert any(f": {column} is " in one for one in said if one.startswith(file))
+
+
+def test_the_versions_of_a_row_are_those_of_the_provenance(
+    audited: Audited, tmp_path: Path
+) -> None:
+    folder = audited.copy(tmp_path / "copy")
+    path = folder / "agreement.csv"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('{""tiny"":""1""}', '{""tiny"":""2""}', 1), encoding="utf-8")
+    rehash(folder)
+    assert 'agreement.csv line 2: versions is {"tiny":"2"}; provenance.json has none such' in (
+        verify_audit(folder).problems
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["report.html", "report.pdf", "charts/tiny-gradcam-hit_rate.svg", "summary.csv"]
+)
+def test_a_changed_byte_of_any_file_is_named(reported: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(reported, folder)
+    assert verify_audit(folder).is_right
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    assert f"{name} changed since it was written" in verify_audit(folder).problems
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda facts: facts["weights"].update({"tiny zs": ["others"]}),
+            "weights: tiny zs is ['others'] in provenance.json, ['zs-weights'] recomputed",
+        ),
+        (
+            lambda facts: facts["counts"]["rows_by_status"].update({"ok": 1}),
+            "counts: rows_by_status: ok is 1 in provenance.json, ",
+        ),
+        (
+            lambda facts: facts.update({"left_out": ["reliance test"]}),
+            "left_out is ['reliance test'] in provenance.json, [] recomputed",
+        ),
+        (
+            lambda facts: facts["images"].update(
+                dict.fromkeys(list(facts["images"])[:1], "0" * 64)
+            ),
+            "audited was 000000000000",
+        ),
+    ],
+    ids=["weights", "counts", "left out", "image"],
+)
+def test_a_changed_fact_of_the_provenance_is_named(
+    audited: Audited, tmp_path: Path, change: Callable[[dict], None], said: str
+) -> None:
+    folder = audited.copy(tmp_path / "copy")
+    path = folder / "provenance.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    change(facts)
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    assert any(said in one for one in audited.problems(folder))
+
+
+def test_a_provenance_that_lacks_something_is_refused(audited: Audited, tmp_path: Path) -> None:
+    folder = audited.copy(tmp_path / "copy")
+    path = folder / "provenance.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    del facts["images"], facts["vocabulary"]
+    path.write_text(json.dumps(facts), encoding="utf-8")
+    with pytest.raises(AuditError, match="lacks vocabulary, images; restore it from a copy"):
+        verify_audit(folder)
 
 
 def test_a_row_that_was_taken_out_or_copied_is_named(audited: Audited, tmp_path: Path) -> None:
@@ -156,6 +239,9 @@ def test_other_weights_are_named(audited: Audited) -> None:
     said = audited.problems(model=OtherWeights())
     named = [one for one in said if "weights_sha256 is zs-weights in the file, retrained" in one]
     assert sum(one.startswith("agreement.csv line") for one in named) == 37
+    assert (
+        said[0] == "weights: tiny zs is ['zs-weights'] in provenance.json, ['retrained'] recomputed"
+    )
 
 
 def test_a_box_that_was_changed_behind_the_programs_back_is_named(
@@ -203,6 +289,21 @@ def test_a_reading_that_came_later_is_named(audited: Audited, tmp_path: Path) ->
         copy.read(store.images.all()[5], "R8", {"Fracture": [(3, 3, 9, 12)]})
         said = verify_audit(audited.folder, workspace, store, TinyModel()).problems
     assert any("by 'R8' was made after the audit" in one for one in said)
+
+
+def test_a_finding_that_came_into_the_workspace_later_changes_nothing(
+    audited: Audited, tmp_path: Path
+) -> None:
+    from annotations.store import Store
+    from annotations.workspace import open_workspace
+
+    root = tmp_path / "workspace"
+    shutil.copytree(audited.study.workspace.root, root)
+    workspace = open_workspace(root)
+    with Store.open(workspace) as store:
+        store.add_finding("Mass")
+        assert "Mass" in store.findings()
+        assert verify_audit(audited.folder, workspace, store, TinyModel()).problems == ()
 
 
 @pytest.mark.parametrize("change", ["remove", "header", "json"])
@@ -264,6 +365,23 @@ def test_two_audits_are_put_side_by_side_on_their_common_rows(
     write_comparison(tmp_path / "table", comparison)
     header = (tmp_path / "table" / "comparison.csv").read_text(encoding="utf-8").splitlines()[0]
     assert header == ",".join(COMPARISON_COLUMNS)
+
+
+def test_a_comparison_says_whether_the_prompts_differ_and_counts_one_row_in_the_singular(
+    audited: Audited, tmp_path: Path
+) -> None:
+    one, other = (audited.copy(tmp_path / name) for name in ("one", "other"))
+    for folder, text in ((one, "a rib"), (other, "a broken rib")):
+        path = folder / "provenance.json"
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts["prompts"] = {"tiny zs gradcam": {"prompts": {"Fracture": [text]}}}
+        path.write_text(json.dumps(facts), encoding="utf-8")
+    comparison = compare_audits(one, other)
+    said = comparison.sentences()
+    assert "prompts of tiny zs gradcam differ; provenance.json holds them." in said
+    assert not [line for line in compare_audits(one, one).sentences() if "prompts" in line]
+    alone = replace(comparison, lines=(comparison.lines[0] | {"n_rows": 1, "n_patients": 1},))
+    assert alone.sentences()[-1].endswith("; 1 row of 1 patient.")
 
 
 def test_audits_without_a_common_row_are_refused_with_what_each_has(

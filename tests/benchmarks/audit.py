@@ -169,7 +169,7 @@ def write_large_audit(size: Size, folder: Path) -> float:
     facts = AuditFacts(
         run=run,
         choices=choices,
-        plan=AuditPlan((), FINDINGS, len(rows), 0, 0),
+        plan=AuditPlan((), FINDINGS, FINDINGS, len(rows), 0, 0),
         workspace=WorkspaceSettings("benchmark", FINDINGS, synthetic=True, pseudonymised=0),
         entries={"model": {"name": "model"}},
         modes={"model": MODES},

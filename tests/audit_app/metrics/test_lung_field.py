@@ -52,3 +52,17 @@ def test_without_two_dark_places_side_by_side_there_is_no_field(
 def test_a_flat_and_an_empty_picture_have_no_field() -> None:
     assert estimate_lung_field(np.full((H, W), 7, dtype=np.uint8)) is None
     assert estimate_lung_field(np.zeros((0, W), dtype=np.uint8)) is None
+
+
+def test_lungs_that_are_darker_than_a_dark_chest_wall_are_found() -> None:
+    """At one threshold in the middle, the lungs and the dark around the body are one place."""
+    picture = draw_chest(((0.3, 0.5), (0.7, 0.5)))
+    wall = np.zeros((H, W), dtype=np.bool_)
+    wall[16:80] = True
+    wall[:, 40:50] = False
+    picture[wall & (picture == 190)] = 70
+    field = estimate_lung_field(picture)
+    assert field is not None
+    assert field[48, 27]
+    assert field[48, 63]
+    assert not field[48, 9]

@@ -21,7 +21,7 @@ def audit() -> AuditResult:
     rows = made_rows(12)
     for row in rows:
         row["reader"] = LEAK
-    return made_audit(rows, workspace=LEAK, command=LEAK, synthetic=True)
+    return made_audit(rows, workspace=LEAK, command=LEAK, synthetic=True, run_id="4711")
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,7 @@ def test_the_page_begins_with_the_first_line_and_holds_every_chart(
     assert f'<p class="first">{sentences_of(audit)[0]}</p>'.replace("'", "&#x27;") in text
     assert text.count("<svg") == 5
     assert "Synthetic pictures" in text
+    assert ", 2026-01-02 03:04 UTC, run 4711; 24 patients, 24 images, 24 readings." in text
     for name in (*FINDINGS, "CLAIM 2024", "TRIPOD+AI", "METRICS", "Worst disagreements"):
         assert name in text
 
@@ -72,6 +73,17 @@ def test_the_pdf_has_pages_and_its_title(folder: Path) -> None:
     assert content.startswith(b"%PDF-")
     assert len(re.findall(rb"/Type /Page\b", content)) >= 3
     assert "Audit of tiny".encode("utf-16-be") in content or b"Audit of tiny" in content
+
+
+def test_names_that_are_wider_than_the_page_are_broken_and_no_reason_to_fail(
+    tmp_path: Path,
+) -> None:
+    rows = made_rows(2)
+    for row in rows:
+        row |= {"model": "m" * 120, "reader": "r" * 120, "finding": "f" * 120}
+    write_report(tmp_path, made_audit(rows))
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
+    assert "f" * 120 in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_an_audit_without_a_scored_row_is_reported_with_its_reasons(tmp_path: Path) -> None:

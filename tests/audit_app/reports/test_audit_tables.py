@@ -10,12 +10,14 @@ from audit_app.reports.agreement_grid import grid_html, grid_table
 from audit_app.reports.audit_part import Shown, shown_part
 from audit_app.reports.audit_tables import (
     control_table,
+    p_words,
     paired_table,
     reader_table,
     reliance_table,
     slice_table,
     status_table,
 )
+from audit_app.reports.html_parts import number
 from audit_app.reports.worst import worst_rows
 from tests.audit_app.reports.made_audit import FINDINGS, made_audit, made_rows
 
@@ -121,6 +123,24 @@ def test_each_table_has_a_line_per_line_of_its_file_and_says_when_there_is_none(
     assert all(len(line) == len(made.head) for line in made.body)
     empty = table([])  # type: ignore[operator]
     assert empty.as_html() == f"<p>{empty.empty}</p>"
+
+
+def test_small_numbers_are_printed_without_a_minus_and_small_p_values_as_an_inequality() -> None:
+    assert (number(-0.004, 2), number(-0.005001, 2), number(0.0), number(None)) == (
+        "0.00", "-0.01", "0.000", "n/a",
+    )  # fmt: skip
+    assert [p_words(p) for p in (0.0, 0.00099, 0.001, None)] == [
+        "<0.001", "<0.001", "0.001", "n/a",
+    ]  # fmt: skip
+
+
+def test_an_audit_of_the_store_that_counted_no_places_outside_the_lungs_is_still_shown() -> None:
+    lines = [dict(line) for line in made_audit().reliance]
+    for line in lines:
+        del line["n_outside_lungs"]
+    shown = reliance_table(lines)
+    place = shown.head.index("Rows left out")
+    assert {cells[place] for cells in shown.body} == {str(line["n_left_out"]) for line in lines}
 
 
 def test_one_reader_is_said_to_have_nobody_to_agree_with() -> None:
