@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from annotations.exports.cells import escape_cell
+from annotations.exports.cells import TABLE_ENCODING, escape_cell
 from annotations.exports.exporter import unfinished_file
 from annotations.sources.listing import Skipped
 from annotations.texts import valid_text
@@ -96,7 +96,7 @@ class ImportReport:
         """Write every picture, skipped entry, term and remark; the file is for its owner only."""
         with unfinished_file(path) as part:
             part.touch(mode=0o600)
-            with part.open("w", encoding="utf-8", newline="") as file:
+            with part.open("w", encoding=TABLE_ENCODING, newline="") as file:
                 writer = csv.writer(file, lineterminator="\r\n")
                 writer.writerow(COLUMNS)
                 for row in self._rows():

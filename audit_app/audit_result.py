@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from annotations.exports.cells import unescape_cell
+from annotations.exports.cells import TABLE_ENCODING, unescape_cell
 from annotations.store import Store
 from annotations.workspace import Workspace
 from audit_app.audit_paired import PAIRED_COLUMNS, paired_rows
@@ -182,7 +182,7 @@ def read_table(folder: Path, name: str) -> list[Row]:
     file_name, columns = TABLES[name]
     path = folder / file_name
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding=TABLE_ENCODING, newline="") as file:
             reader = csv.DictReader(file, strict=True)
             rows = list(reader)
     except FileNotFoundError:

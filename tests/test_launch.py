@@ -145,7 +145,7 @@ def test_new_import_check_and_export_do_the_whole_round(
     assert (checked.returncode, checked.stdout.strip()) == (0, "Everything is as it was written.")
     exported = tmp_path / "readings.csv"
     assert run("export", workspace, exported, "--as", "csv").returncode == 0
-    with exported.open(encoding="utf-8", newline="") as file:
+    with exported.open(encoding="utf-8-sig", newline="") as file:
         assert next(csv.reader(file))
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+# With the mark at its beginning, without which Excel takes a file for the old code page of its
+# computer; pandas passes over it.
+TABLE_ENCODING: Final = "utf-8-sig"
+
 _SIGNS: Final = "=+\\-@\uff1d\uff0b\uff0d\uff20"
 
 

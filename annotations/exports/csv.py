@@ -45,7 +45,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from annotations.cases import OCCASIONS
-from annotations.exports.cells import escape_cell
+from annotations.exports.cells import TABLE_ENCODING, escape_cell
 from annotations.exports.committed import list_readings
 from annotations.exports.exporter import Exported, Exporter, unfinished_file
 from annotations.findings import NO_FINDING
@@ -99,7 +99,7 @@ def write_csv(store: Store, path: Path) -> Exported:
 
 
 def _opened(path: Path) -> TextIO:
-    return path.open("w", encoding="utf-8", newline="")
+    return path.open("w", encoding=TABLE_ENCODING, newline="")
 
 
 def list_rows(store: Store) -> Iterator[tuple[str | int, ...]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from annotations.exports.cells import escape_cell
+from annotations.exports.cells import TABLE_ENCODING, escape_cell
 from annotations.exports.committed import ImageReadings, Names, list_readings, picture_stem
 from annotations.records import CommittedReading, ImageRecord, Region
 from annotations.store import Store
@@ -45,7 +45,7 @@ class Sidecar:
 
     def write(self, folder: Path) -> None:
         """Write the table into the export's folder."""
-        with (folder / SIDECAR).open("w", encoding="utf-8", newline="") as file:
+        with (folder / SIDECAR).open("w", encoding=TABLE_ENCODING, newline="") as file:
             writer = csv.writer(file, lineterminator="\r\n")
             writer.writerow(COLUMNS)
             writer.writerows([escape_cell(cell) for cell in row] for row in self.rows)

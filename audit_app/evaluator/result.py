@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from annotations.exports.cells import unescape_cell
+from annotations.exports.cells import TABLE_ENCODING, unescape_cell
 from audit_app.errors import AuditError
 
 FORMAT: Final = "saliency-audit-evaluation-1"
@@ -205,7 +205,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_cells(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding=TABLE_ENCODING, newline="") as file:
         reader = csv.DictReader(file)
         reader.fieldnames = [unescape_cell(name) for name in reader.fieldnames or ()]
         yield from reader

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from annotations.exports.cells import escape_cell
+from annotations.exports.cells import TABLE_ENCODING, escape_cell
 from annotations.exports.exporter import unfinished_file
 
 
@@ -31,7 +31,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
     Raises:
         KeyError: If a row lacks a column.
     """
-    with unfinished_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with unfinished_file(path) as part, part.open("w", encoding=TABLE_ENCODING, newline="") as file:
         writer = csv.writer(file, lineterminator="\r\n")
         writer.writerow([csv_cell(column) for column in columns])
         writer.writerows([csv_cell(row[column]) for column in columns] for row in rows)

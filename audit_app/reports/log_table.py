@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -56,7 +57,7 @@ def shown_row(row: LogRow, names: Mapping[str, str]) -> list[str]:
 
 def csv_lines(rows: Iterable[LogRow]) -> Iterator[str]:
     """The table as CSV (RFC 4180), no cell a formula; pictures by their opaque id only."""
-    yield _line(COLUMNS)
+    yield BOM_UTF8.decode() + _line(COLUMNS)
     for row in rows:
         yield _line([csv_cell(_value(row, column)) for column in COLUMNS])
 

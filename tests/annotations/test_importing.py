@@ -378,7 +378,7 @@ def test_the_report_lists_twenty_and_its_csv_everything(
     assert len(listed) == 20
     assert listed[0] == ("  BBox_List_2017.csv, row 2: column 'x' holds 'nan'; expected a number")
     (path,) = workspace.exports.glob("import-nih-*.csv")
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         written = list(csv.DictReader(file))
     assert sum(row["what"] == "skipped" for row in written) == 29
     assert [row["name"] for row in written if row["what"] == "new"] == ["00000001_000.png"]
@@ -483,7 +483,7 @@ def essence(table: Path) -> list[tuple[str, ...]]:
         "no_finding", "region_id", "finding", "certainty", "x_min", "y_min", "x_max", "y_max",
         "note",
     )  # fmt: skip
-    with table.open(newline="", encoding="utf-8") as file:
+    with table.open(newline="", encoding="utf-8-sig") as file:
         return sorted(tuple(row[name] for name in columns) for row in csv.DictReader(file))
 
 
@@ -603,7 +603,7 @@ def test_an_import_whose_store_fails_midway_leaves_a_report_of_what_it_kept(
 
     assert store.images.count() == 64
     (report,) = workspace.exports.glob("import-folder-*.csv")
-    with report.open(encoding="utf-8", newline="") as file:
+    with report.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert sum(row["what"] == "new" for row in rows) == 64
     assert any("stopped before the end: the store" in row["detail"] for row in rows)

@@ -37,7 +37,7 @@ def run(
     """What the audit says; every cell of every table is read and none is NaN or infinite."""
     run_id = run_audit(study.workspace, study.store, model or TinyModel(), choices, out=out)
     for file, columns in TABLES.values():
-        with (out / file).open(encoding="utf-8", newline="") as opened:
+        with (out / file).open(encoding="utf-8-sig", newline="") as opened:
             rows = list(csv.DictReader(opened))
         for row in rows:
             assert tuple(row) == columns

@@ -85,7 +85,7 @@ def survey(study: Study, out: Path, model: LayeredModel | None = None, **changes
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -96,7 +96,7 @@ def read_table_equals_file(page: Page, folder: Path) -> None:
         page.locator("#evaluate-links a", has_text="three_modes.csv").click()
     path = folder / "three_modes.csv"
     download.value.save_as(path)
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         (wanted,) = [
             row for row in csv.DictReader(file) if (row["kind"], row["mode"]) == ("measured", "zs")
         ]

@@ -120,7 +120,7 @@ def audit(page: Page, folder: Path) -> list[dict[str, str]]:
         link.click()
     path = folder / "agreement.csv"
     download.value.save_as(path)
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 

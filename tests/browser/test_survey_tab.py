@@ -82,7 +82,7 @@ def test_a_survey_is_stopped_resumed_and_read(browser: Browser, app: App, tmp_pa
         page.locator("#survey-links a", has_text="survey.csv").click()
     path = tmp_path / "survey.csv"
     download.value.save_as(path)
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["finding"] == MACRO]
     shown = {cell.get_attribute("data-cell"): cell.inner_html() for cell in cells.all()}
     assert len(rows) == len(shown)

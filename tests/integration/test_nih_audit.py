@@ -55,9 +55,9 @@ def audited(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
         choices = AuditChoices(model="demo-cnn", report=False)
         audit_workspace(workspace, store, choices, out=root / "out", progress=lambda *_: False)
         names = store.images.names()
-    with (root / "out" / "agreement.csv").open(encoding="utf-8", newline="") as file:
+    with (root / "out" / "agreement.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    with (root / "out" / "summary.csv").open(encoding="utf-8", newline="") as file:
+    with (root / "out" / "summary.csv").open(encoding="utf-8-sig", newline="") as file:
         summary = list(csv.DictReader(file))
     return {
         "report": report,

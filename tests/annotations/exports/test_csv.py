@@ -43,7 +43,7 @@ def region(finding: str, *, note: str = "", region_id: str = "r1") -> Region:
 
 
 def read_back(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 
@@ -103,7 +103,7 @@ def test_unread_images_drafts_and_an_empty_store_have_no_row(store: Store, tmp_p
     store.readings.apply(Edit("c", 1, image, 0, "put", region=region("Edema")), "Dr. B")
 
     assert write_csv(store, tmp_path / "readings.csv").count == 0
-    assert (tmp_path / "readings.csv").read_bytes() == ",".join(COLUMNS).encode() + b"\r\n"
+    assert (tmp_path / "readings.csv").read_text("utf-8-sig") == ",".join(COLUMNS) + "\n"
 
 
 def test_no_text_cell_begins_like_a_formula(store: Store, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_the_table_tells_reader_certainty_and_version_of_each_line(
 ) -> None:
     export_readings(study.store, "yolo", tmp_path / "yolo")
 
-    with (tmp_path / "yolo" / "regions.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "yolo" / "regions.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     said = [
         (row["file"], row["position"], row["reader"], row["commit_number"], row["certainty"])

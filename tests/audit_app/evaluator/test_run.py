@@ -85,7 +85,7 @@ def copy_of(evaluated: Evaluated, folder: Path) -> Workspace:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -48,13 +48,13 @@ def test_the_file_is_read_back_by_csv_and_by_pandas(tmp_path: Path):
     ]
     path = tmp_path / "table.csv"
     write_csv(path, ("x", "name"), rows)
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         assert list(csv.DictReader(file)) == [
             {"x": repr(row["x"]), "name": row["name"]} for row in rows
         ]
     frame = pd.read_csv(path)
     assert frame["x"].tolist() == pytest.approx([1 / 3, 1e-300], rel=1e-15)
-    assert path.read_bytes().startswith(b"x,name\r\n")
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfx,name\r\n")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -69,7 +69,7 @@ def test_a_full_disk_leaves_the_earlier_file_and_nothing_half_written(
         write_csv(path, ("x",), [{"x": "0123456789"}])
     with pytest.raises(OSError, match="File too large"):
         write_whole(tmp_path / "page.html", "0123456789")
-    assert path.read_text(encoding="utf-8").split() == ["x", "1"]
+    assert path.read_text(encoding="utf-8-sig").split() == ["x", "1"]
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == "Größe"
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -79,4 +79,13 @@ def test_a_row_without_a_column_leaves_the_earlier_file_as_it_was(tmp_path: Path
     write_csv(path, ("x",), [{"x": 1}])
     with pytest.raises(KeyError):
         write_csv(path, ("x",), [{"x": 2}, {"y": 3}])
-    assert path.read_text(encoding="utf-8").split() == ["x", "1"]
+    assert path.read_text(encoding="utf-8-sig").split() == ["x", "1"]
+
+
+def test_names_in_other_letters_open_right_in_excel_and_in_pandas(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    write_csv(path, ("reader", "n"), [{"reader": "Müller-Łukasz", "n": 1}])
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfreader,n\r\n")
+    table = pd.read_csv(path)
+    assert list(table.columns) == ["reader", "n"]
+    assert list(table.reader) == ["Müller-Łukasz"]

@@ -54,7 +54,8 @@ def test_every_format_is_sent_as_one_file_and_logged(
 
 
 def test_the_table_holds_the_readings(client: TestClient) -> None:
-    rows = list(csv.DictReader(io.StringIO(client.get("/audit/exports/csv").text)))
+    table = client.get("/audit/exports/csv").content.decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(table)))
 
     assert {row["reader"] for row in rows} == {"Dr. A", "B=1"}
     assert json.loads(client.get("/audit/exports/coco").text)["readings"]
