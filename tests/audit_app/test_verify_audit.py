@@ -363,7 +363,7 @@ def test_two_audits_are_put_side_by_side_on_their_common_rows(
     assert said[0].startswith("24 common rows; 50 only in the first, 0 only in the second")
     assert any("choices model: 'tiny' and 'other'." in one for one in said)
     write_comparison(tmp_path / "table", comparison)
-    header = (tmp_path / "table" / "comparison.csv").read_text(encoding="utf-8").splitlines()[0]
+    header = (tmp_path / "table" / "comparison.csv").read_text(encoding="utf-8-sig").splitlines()[0]
     assert header == ",".join(COMPARISON_COLUMNS)
 
 
