@@ -208,8 +208,8 @@ class EvaluatedModel:
         """Pictures per training step, of probe and fine-tune alike."""
         return find_preset("ft", "study").batch_size
 
-    def tower_epochs(self, plan: EvaluationPlan) -> int:
-        """How many epochs a fine-tune has at most."""
+    def epochs(self, plan: EvaluationPlan) -> int:
+        """How many epochs a fine-tune and the study's probe have at most."""
         return chosen_settings(plan, find_preset("ft", "study")).epochs
 
     def score_stage(

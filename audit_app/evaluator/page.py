@@ -101,7 +101,7 @@ def _distances(row: Row) -> str:
     said = f"{row['separation']}, un-normalised embeddings of the test pictures"
     if row.get("ratio_p") is not None:
         return f"{said}; 1.0 when labels say nothing"
-    return f"{said}; without any structure the ratio is that of the grey row, not 1"
+    return f"{said}; without any structure the ratio is that of the grey rows, not 1"
 
 
 def _main_table(done: Evaluated, preset: str, rows: Sequence[Row]) -> str:
@@ -288,7 +288,7 @@ def _details(done: Evaluated) -> Iterator[str]:
     choices = plan.choices
     yield (
         f"<p>Seed {choices.seed}; {choices.replicates:,} bootstrap replicates over patients; "
-        f"{choices.permutations:,} permutations; {choices.null_draws:,} draws of the grey row. "
+        f"{choices.permutations:,} permutations; {choices.null_draws:,} draws of the grey rows. "
         "provenance.json holds hashes, versions, prompts and settings.</p>"
     )
     for title, names in (("missing pictures", plan.missing), ("left out", plan.left_out)):

@@ -7,7 +7,8 @@ from html import escape
 from typing import Final
 
 STYLE: Final = """
-body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:76em;padding:0 1em;color:#1b1b1b}
+body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:76em;padding:0 1em;color:#1b1b1b;
+overflow-wrap:break-word}
 table{border-collapse:collapse;margin:.6em 0 1.4em}th,td{padding:.25em .7em;text-align:right}
 th{border-bottom:1px solid #888;font-weight:600}td:first-child,th:first-child{text-align:left}
 td:first-child{min-width:7.5em;overflow-wrap:anywhere}

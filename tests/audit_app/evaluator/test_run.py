@@ -60,6 +60,7 @@ class Evaluated:
     untouched: Path  # a copy of the workspace from before
     workspace: Workspace
     result: EvaluationResult
+    told: list[str]  # while it ran
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,13 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
         head_file(workspace, MODEL, mode).unlink()
     untouched = root / "untouched"
     shutil.copytree(workspace.root, untouched)
-    return Evaluated(untouched, workspace, evaluate(workspace, root / "out"))
+    told: list[str] = []
+
+    def report(done: int, total: int, line: str) -> bool:
+        told.append(line)
+        return done > total
+
+    return Evaluated(untouched, workspace, evaluate(workspace, root / "out", report=report), told)
 
 
 def evaluate(
@@ -119,6 +126,14 @@ def test_all_files_are_there_and_every_mode_stands_under_both_presets(evaluated)
     assert result.table["label_source"] == SOURCE
     kinds = [row["kind"] for row in read_csv(result.folder / "three_modes.csv")]
     assert kinds == ["measured"] * 6 + ["null"] * 6 + ["published"] * 3
+
+
+def test_every_stage_is_told_and_epochs_are_counted_towards_what_was_asked_for(evaluated) -> None:
+    probe = [line for line in evaluated.told if line.startswith("train the probe (3 of 9)")]
+    tuned = [line for line in evaluated.told if line.startswith("fine-tune (4 of 9)")]
+    for lines in (probe, tuned):
+        assert {line.split(", ")[1] for line in lines if "epoch 3 of" in line} == {"epoch 3 of 3"}
+    assert evaluated.told[-1].startswith("report (9 of 9)")
 
 
 def test_the_table_is_what_scikit_learn_makes_of_the_predictions(evaluated) -> None:
