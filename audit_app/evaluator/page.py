@@ -291,7 +291,15 @@ def _details(done: Evaluated) -> Iterator[str]:
         f"{choices.permutations:,} permutations; {choices.null_draws:,} draws of the grey rows. "
         "provenance.json holds hashes, versions, prompts and settings.</p>"
     )
+    for mode, memory in _memory(done).items():
+        yield f"<p>{escape(MODE_WORDS[mode])}: {escape(memory)}.</p>"
     for title, names in (("missing pictures", plan.missing), ("left out", plan.left_out)):
         if names:
             items = "".join(f"<li>{escape(name)}</li>" for name in names)
             yield f"<details><summary>{len(names):,} {title}</summary><ul>{items}</ul></details>"
+
+
+def _memory(done: Evaluated) -> dict[str, str]:
+    """By mode, how its training was fitted into the card's memory where it had to be."""
+    told = {mode: one.training.get("memory") for (_, mode), one in done.answers.items()}
+    return {mode: memory for mode, memory in told.items() if isinstance(memory, str)}

@@ -7,12 +7,16 @@ import csv
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +51,10 @@ from audit_app.evaluator.verify_tables import check_tables
 from audit_app.models import head_file, load_entry, make_runtime
 from audit_app.prompts import save_prompts
 from audit_app.verification import Findings
+from model_store.errors import ModelError
 from tests.audit_app.evaluator.labelled_set import FINDINGS, MODEL, SOURCE, make_labelled_set
 
+LESS_THAN_A_CHECKPOINT = 1 << 20
 TIMES = ("minutes", "seconds_per_image")
 CHOICES = EvaluationChoices(
     MODEL, epochs=3, replicates=50, permutations=20, null_draws=10, owner="eva"
@@ -480,6 +486,56 @@ def test_unreadable_pictures_are_left_out_and_listed(evaluated, tmp_path: Path) 
         "film-000: its file cannot be read, or the model's embedding of it is not finite"
     ]
     assert sum(result.table["parts"].values()) == 39
+
+
+def test_a_batch_too_large_for_the_card_is_cut_and_the_report_says_so(
+    evaluated, tmp_path: Path
+) -> None:
+    workspace = copy_of(evaluated, tmp_path / "w")
+    with Store.open(workspace) as store:
+        runtime = make_runtime(workspace, store)
+        runtime.loaded(MODEL).network.visual.register_forward_pre_hook(small_card)
+        quick = replace(CHOICES, modes=("ft",), presets=("study",), epochs=1)
+        result = run_evaluation(workspace, store, runtime, quick, out=tmp_path / "out")
+    said = "a batch of 24 did not fit into the card's memory; 6 pictures at a time"
+    assert result.table["training"]["study ft"]["memory"].startswith(said)
+    assert f"fine-tune: {escape(said)}" in (tmp_path / "out" / "report.html").read_text()
+
+
+def small_card(network: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+    """Memory for six pictures."""
+    del network
+    if len(given[0]) > 6:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+def test_a_full_disk_in_the_fine_tune_is_said_and_what_was_finished_is_not_done_again(
+    evaluated, tmp_path: Path
+) -> None:
+    workspace = copy_of(evaluated, tmp_path / "w")
+    with largest_file(LESS_THAN_A_CHECKPOINT), pytest.raises(ModelError, match="free some space"):
+        evaluate(workspace, tmp_path / "out")
+    stages = workspace.cache / "evaluations"
+    finished = {path.name: path.stat().st_mtime_ns for path in stages.rglob("*.json")}
+    assert {"lp-study.json", "lp-recommended.json"} <= set(finished)
+    assert "train-ft.json" not in finished
+    result = evaluate(workspace, tmp_path / "out")
+    again = {path.name: path.stat().st_mtime_ns for path in stages.rglob("*.json")}
+    assert finished.items() <= again.items()
+    assert without_times(result.rows) == without_times(evaluated.result.rows)
+
+
+@contextmanager
+def largest_file(n_bytes: int) -> Iterator[None]:
+    """No file of this process may grow beyond it: refused by the system, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_the_map_is_that_of_the_kept_embeddings_and_another_one_is_noticed(
