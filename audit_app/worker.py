@@ -115,7 +115,7 @@ class Worker:
             self.finish(job, "failed", {}, f"the job stopped at {place_of(error)}")
         else:
             if report.cancelled:
-                self.finish(job, "cancelled", result, "cancelled; what was finished is kept")
+                self.finish(job, "cancelled", result, "what was finished is kept")
             else:
                 self.finish(job, "done", result, "")
         log.info("job %d ends", job.job_id)

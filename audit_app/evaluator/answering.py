@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from annotations.imaging import file_sha256
 from annotations.workspace import Workspace
-from audit_app.evaluator.answers import Answers
+from audit_app.evaluator.answers import STUDY, Answers
 from audit_app.evaluator.modelling import Encoded, EvaluatedModel
 from audit_app.evaluator.plan import EvaluationPlan
 from audit_app.evaluator.progress import Cancelled, Watch
@@ -165,8 +165,10 @@ class Answering:
         self.watch.check()
 
     def _probe(self, presets: tuple[str, ...], embeddings: Embeddings) -> None:
-        self.watch.begin(TRAIN_PROBE, images_per_step=self.model.batch_size)
         for preset in presets:
+            # The converged probe has no epochs.
+            epochs = self.model.epochs(self.plan) if preset == STUDY else 0
+            self.watch.begin(TRAIN_PROBE, epochs=epochs, images_per_step=self.model.batch_size)
             path = self.weights / f"lp-{preset}.safetensors"
 
             def work(preset: str = preset, path: Path = path) -> Stage:
@@ -183,7 +185,7 @@ class Answering:
 
     def _tower(self, presets: tuple[str, ...]) -> None:
         path = self.weights / "ft.safetensors"
-        epochs = self.model.tower_epochs(self.plan)
+        epochs = self.model.epochs(self.plan)
         self.watch.begin(TRAIN_TOWER, epochs=epochs, images_per_step=self.model.batch_size)
 
         def train() -> Stage:

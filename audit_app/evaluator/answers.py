@@ -67,6 +67,11 @@ class Decision:
     thresholds: tuple[Threshold, ...] | None = None
 
 
+def tower_of(mode: str) -> str:
+    """Which image tower a mode's embeddings come from; names the arrays of the files."""
+    return "ft" if mode == "ft" else "frozen"
+
+
 def decide(
     preset: str, validation_labels: NDArray[np.uint8], validation: Scores, test: Scores
 ) -> Decision:

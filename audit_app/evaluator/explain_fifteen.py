@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from annotations.store import Store
 from audit_app.evaluator.answering import FIFTEEN, Answering
@@ -20,7 +21,7 @@ from audit_app.evaluator.fifteen import (
     fifteen_stage,
 )
 from audit_app.evaluator.fifteen_pictures import figure_pictures, lock_unread
-from audit_app.evaluator.figure_fifteen import draw_fifteen, encode_figure
+from audit_app.evaluator.figure_fifteen import cut_figure, draw_fifteen, encode_figure
 from audit_app.evaluator.stages import Stage, disk_errors, replacing
 from model_store.explanation import Explanation
 
@@ -59,18 +60,25 @@ def write_figure(path: Path, store: Store, maps: FifteenMaps) -> str:
     Raises:
         AuditError: If the disk is full, or no picture is there.
     """
-    pictures, missing = figure_pictures(store, maps)
+    films, missing = figure_pictures(store, maps)
     with disk_errors(path.parent), replacing(path) as file:
-        file.write(encode_figure(draw_fifteen(maps, pictures), "PNG"))
-    locked = lock_unread(pictures)
-    small = encode_figure(draw_fifteen(maps, locked), "JPEG")
+        file.write(encode_figure(draw_fifteen(maps, films), "PNG"))
+    locked = lock_unread(films)
+    strips = cut_figure(draw_fifteen(maps, locked), len(locked))
+    pictures = "".join(_strip(number, one) for number, one in enumerate(strips, start=1))
     n_read = sum(not one.locked for one in locked.values())
     left_out = f" Missing: {escape(', '.join(missing))}." if missing else ""
     return (
         f"<h2>Where each mode looks: {escape(maps.rule)}</h2><p>Grad-CAM of each finding; boxes of "
         f"committed readings as of this report. {n_read} of {len(maps.image_ids)} are read; the "
         f"maps of the others are left out here, so that whoever reads them stays blinded."
-        f"{left_out}</p>"
-        '<img class="fifteen" alt="Pictures, findings and modes with boxes" '
-        f'style="max-width:100%" src="data:image/jpeg;base64,{base64.b64encode(small).decode()}">'
+        f"{left_out}</p>" + f'<div class="fifteen">{pictures}</div>'
+    )
+
+
+def _strip(number: int, image: Image.Image) -> str:
+    data = base64.b64encode(encode_figure(image, "JPEG")).decode()
+    return (
+        f'<img alt="Picture {number}: a map for each finding and mode, with boxes" '
+        f'src="data:image/jpeg;base64,{data}">'
     )

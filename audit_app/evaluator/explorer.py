@@ -166,6 +166,9 @@ def _load_umap() -> Any:
             init=start,
             random_state=seed,
             n_jobs=1,
+            # Its own search compiles for as long as all the rest, and takes four times as long.
+            precomputed_knn=nearest_pictures(values),
+            force_approximation_algorithm=True,  # without it, few pictures are searched again
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of graphs in several parts: the map shows them
@@ -173,6 +176,19 @@ def _load_umap() -> Any:
         return found
 
     return reduce
+
+
+def nearest_pictures(values: Points) -> tuple[NDArray[np.intp], Points]:
+    """The nearest pictures of each, itself the first: rows (N, neighbours) and their distances.
+
+    Args:
+        values: Shape (N, D), N of a few thousand: all distances are held at once.
+    """
+    from scipy.spatial.distance import cdist  # takes time to load
+
+    distances: Points = cdist(values, values)
+    rows = np.argsort(distances, axis=1, kind="stable")[:, :NEIGHBOURS]
+    return rows, np.take_along_axis(distances, rows, axis=1)
 
 
 def _two_columns(values: Points) -> Points:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -109,6 +110,13 @@ def draw_fifteen(maps: FifteenMaps, pictures: Mapping[str, FigurePicture]) -> Im
         else:
             _draw_maps(sheet, row, shown, top)
     return image
+
+
+def cut_figure(image: Image.Image, n_pictures: int) -> list[Image.Image]:
+    """The figure in strips of one picture each, so that paper breaks it between two of them."""
+    height = (image.height - HEAD) // n_pictures
+    edges = [0, *(HEAD + place * height for place in range(1, n_pictures)), image.height]
+    return [image.crop((0, top, image.width, bottom)) for top, bottom in itertools.pairwise(edges)]
 
 
 def encode_figure(image: Image.Image, kind: Literal["PNG", "JPEG"]) -> bytes:

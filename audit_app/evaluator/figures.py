@@ -10,6 +10,7 @@ from typing import Final
 
 COLOURS: Final = ("#1f5fa8", "#c2571a", "#3a7d44", "#7a4fa0")
 AXIS: Final = "#666666"
+LONGEST_NAME: Final = 28
 LEFT, TOP, BOTTOM, RIGHT = 54, 14, 34, 12
 ROUND_STEPS: Final = (1, 2, 2.5, 5, 10)
 FINEST: Final = 0.7  # a step may be so much finer than asked for
@@ -17,11 +18,15 @@ FINEST: Final = 0.7  # a step may be so much finer than asked for
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One line of a figure; points need not be sorted."""
+    """One line of a figure; points need not be sorted.
+
+    ``colour``: a place in ``COLOURS``; None: the next one. What is dashed is grey.
+    """
 
     name: str
     points: Sequence[tuple[float, float]]
     is_dashed: bool = False
+    colour: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,8 @@ def line_figure(curves: Sequence[Curve], axes: Axes) -> str:
         _range([y for one in curves for _, y in one.points], axes.y_range),
     )
     parts = frame.axes(x_ticks=_whole_ticks(frame.x_range) if axes.whole_x else None)
-    for number, curve in enumerate(curves):
-        colour = COLOURS[number % len(COLOURS)]
+    colours = [_colour(number, curve) for number, curve in enumerate(curves)]
+    for colour, curve in zip(colours, curves, strict=True):
         path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in curve.points)
         dash = ' stroke-dasharray="4 3"' if curve.is_dashed else ""
         parts.append(
@@ -58,7 +63,13 @@ def line_figure(curves: Sequence[Curve], axes: Axes) -> str:
             f'<circle cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="2.2" fill="{colour}"/>'
             for x, y in (() if curve.is_dashed else curve.points)
         ]
-    return frame.svg(parts, [one.name for one in curves])
+    return frame.svg(parts, [one.name for one in curves], colours)
+
+
+def _colour(number: int, curve: Curve) -> str:
+    if curve.is_dashed:
+        return AXIS
+    return COLOURS[(number if curve.colour is None else curve.colour) % len(COLOURS)]
 
 
 def histogram_figure(counts: Mapping[str, Sequence[int]], axes: Axes) -> str:
@@ -89,7 +100,7 @@ def bar_figure(rows: Sequence[tuple[str, Sequence[int]]], series: Sequence[str])
     for number, (name, values) in enumerate(rows):
         y = TOP + number * height
         parts.append(
-            f'<text x="{name_width - 6}" y="{y + 12}" text-anchor="end">{escape(name)}</text>'
+            f'<text x="{name_width - 6}" y="{y + 12}" text-anchor="end">{_shortened(name)}</text>'
         )
         x = float(name_width)
         for colour, value in zip(COLOURS, values, strict=False):
@@ -101,7 +112,7 @@ def bar_figure(rows: Sequence[tuple[str, Sequence[int]]], series: Sequence[str])
             x += length
         parts.append(f'<text x="{x + 4:.1f}" y="{y + 12}">{sum(values)}</text>')
     tall = TOP + len(rows) * height + 26
-    parts += _legend(series, name_width, tall - 10)
+    parts += _legend(series, (name_width, tall - 10))
     return _svg(parts, name_width + width + 60, tall)
 
 
@@ -142,10 +153,9 @@ class _Frame:
             parts.append(f'<path d="M{LEFT},{y:.1f}H{right}" stroke="#dddddd"/>')
         return parts
 
-    def svg(self, parts: list[str], names: Sequence[str]) -> str:
-        return _svg(
-            [*parts, *_legend(names, LEFT + 6, self.height + 12)], self.width, self.height + 20
-        )
+    def svg(self, parts: list[str], names: Sequence[str], colours: Sequence[str] = COLOURS) -> str:
+        legend = _legend(names, (LEFT + 6, self.height + 12), colours)
+        return _svg([*parts, *legend], self.width, self.height + 20)
 
 
 def _svg(parts: Sequence[str], width: int, height: int) -> str:
@@ -155,14 +165,24 @@ def _svg(parts: Sequence[str], width: int, height: int) -> str:
     )
 
 
-def _legend(names: Sequence[str], x: float, y: float) -> list[str]:
+def _legend(
+    names: Sequence[str], place: tuple[float, float], colours: Sequence[str] = COLOURS
+) -> list[str]:
     parts = []
+    x, y = place
     for number, name in enumerate(names):
-        colour = COLOURS[number % len(COLOURS)]
+        colour = colours[number % len(colours)]
         parts.append(f'<rect x="{x:.0f}" y="{y - 8}" width="9" height="9" fill="{colour}"/>')
         parts.append(f'<text x="{x + 13:.0f}" y="{y}">{escape(name)}</text>')
         x += 22 + 6.2 * len(name)
     return parts
+
+
+def _shortened(name: str) -> str:
+    """As much of the name as stands beside a bar; all of it where the mouse points at it."""
+    if len(name) <= LONGEST_NAME:
+        return escape(name)
+    return f"<title>{escape(name)}</title>{escape(name[: LONGEST_NAME - 1])}…"
 
 
 def _range(values: Sequence[float], given: tuple[float, float] | None) -> tuple[float, float]:

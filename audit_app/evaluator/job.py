@@ -11,8 +11,9 @@ from annotations.store import Store
 from annotations.workspace import Workspace
 from audit_app.evaluator.choices import EvaluationChoices
 from audit_app.evaluator.progress import Cancelled, Watcher, progress_file
-from audit_app.evaluator.result import EvaluationResult, load_result
+from audit_app.evaluator.result import EvaluationResult, Row, load_result
 from audit_app.models import make_runtime
+from audit_app.reports.html_parts import merged, number
 
 if TYPE_CHECKING:
     from model_store.runtime import ModelRuntime
@@ -84,12 +85,9 @@ def describe_result(result: EvaluationResult) -> list[str]:
         f"Labels: {table['label_source']}; split: {table['split_rule']}: {parts['train']} train, "
         f"{parts['validation']} validation, {parts['test']} test."
     ]
-    lines += [
-        f"{row['preset']} {row['mode']}: ratio {_number(row.get('ratio'))}, "
-        f"F1 {_number(row.get('f1'))}, exact match {_number(row.get('exact_match'))}, "
-        f"LRAP {_number(row.get('lrap'))}, coverage error {_number(row.get('coverage_error'))}"
-        for row in [*result.rows, *table["nulls"]]
-    ]
+    lines += [f"{name}: {numbers}" for name, numbers in map(_sentence, result.rows)]
+    nulls = merged(map(_sentence, table["nulls"]), "no information: ")
+    lines += [f"{names}: {numbers}" for names, numbers in nulls]
     installed = result.provenance.get("installed_heads") or []
     if installed:
         lines.append(
@@ -98,5 +96,10 @@ def describe_result(result: EvaluationResult) -> list[str]:
     return [*lines, *table["remarks"], f"Wrote {result.folder.name}: open report.html there."]
 
 
-def _number(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, int | float) else "n/a"
+def _sentence(row: Row) -> tuple[str, str]:
+    """Preset and mode, and their numbers."""
+    return f"{row['preset']} {row['mode']}", (
+        f"ratio {number(row.get('ratio'))}, F1 {number(row.get('f1'))}, "
+        f"exact match {number(row.get('exact_match'))}, LRAP {number(row.get('lrap'))}, "
+        f"coverage error {number(row.get('coverage_error'))}"
+    )

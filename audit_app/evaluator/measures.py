@@ -135,14 +135,24 @@ def calibration_of(answers: Answers, reference: Reference) -> dict[str, object]:
 
 def separation_cells(preset: str, embeddings: NDArray[np.float32], reference: Reference) -> Row:
     """inter, intra and ratio by the preset's formula, raw and (``_l2``) at unit length."""
-    cells: Row = {"separation": "study formula" if preset == STUDY else "pair formula"}
+    cells: Row = {"separation": separation_name(preset)}
     for suffix in LENGTHS:
-        points = unit_length(embeddings) if suffix else embeddings.astype(np.float64)
+        points = points_of(embeddings, suffix)
         found = (
             _study_cells(points, reference) if preset == STUDY else _pair_cells(points, reference)
         )
         cells |= {f"{name}{suffix}": value for name, value in found.items()}
     return cells
+
+
+def separation_name(preset: str) -> str:
+    """The preset's formula, in words."""
+    return "study formula" if preset == STUDY else "pair formula"
+
+
+def points_of(embeddings: NDArray[np.float32], suffix: str) -> NDArray[np.float64]:
+    """What the distances of the columns with this suffix of ``LENGTHS`` lie between."""
+    return unit_length(embeddings) if suffix else embeddings.astype(np.float64)
 
 
 def _study_cells(points: NDArray[np.float64], reference: Reference) -> Row:

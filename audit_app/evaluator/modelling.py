@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 Embeddings = NDArray[np.float32]
 
 SAMPLE: Final = 32
+CHECKED_PICTURES: Final = 16
 BATCH: Final = 16
 UNREADABLE: Final = "its file cannot be read, or the model's embedding of it is not finite"
 
@@ -160,11 +161,8 @@ class EvaluatedModel:
         return (time.perf_counter() - started) / len(frames)
 
     def prompts(self, preset: str) -> PromptSet:
-        """What stands for the findings: bare names and dot product; the entry's own and cosine."""
-        if preset == STUDY:
-            return STUDY_PROMPTS
-        # Normalised, also where the workspace's own prompts ask for the study's dot product.
-        return replace(self.loaded.entry.prompts, score="cosine")
+        """What stands for the findings under a preset."""
+        return preset_prompts(preset, self.loaded.entry.prompts)
 
     def train_probe(
         self, plan: EvaluationPlan, embeddings: Embeddings, preset: str, path: Path, step: Step
@@ -210,8 +208,8 @@ class EvaluatedModel:
         """Pictures per training step, of probe and fine-tune alike."""
         return find_preset("ft", "study").batch_size
 
-    def tower_epochs(self, plan: EvaluationPlan) -> int:
-        """How many epochs a fine-tune has at most."""
+    def epochs(self, plan: EvaluationPlan) -> int:
+        """How many epochs a fine-tune and the study's probe have at most."""
         return chosen_settings(plan, find_preset("ft", "study")).epochs
 
     def score_stage(
@@ -268,18 +266,22 @@ class EvaluatedModel:
             {**stage.arrays, "embeddings": embeddings[test]},
         )
 
-    def compare_towers(self, plan: EvaluationPlan, head: Path, most: int) -> tuple[float, int]:
-        """Largest difference between zero-shot's and the probe's embeddings of some pictures.
+    def compare_towers(
+        self, findings: Sequence[str], frames: Frames, head: Path
+    ) -> dict[str, float]:
+        """How far zero-shot's and the probe's embeddings of these pictures differ.
 
         Encoded again for each, through the mode's own network; relative to the largest number.
         """
         from model_store.embedding_scores import ask_mode
 
-        frames = self.sample_frames(plan)[:most]
-        first, _ = ask_mode(self.loaded, "zs", plan.findings, frames)
-        second, _ = ask_mode(self.loaded, "lp", plan.findings, frames, head_path=head)
+        first, _ = ask_mode(self.loaded, "zs", findings, frames)
+        second, _ = ask_mode(self.loaded, "lp", findings, frames, head_path=head)
         scale = float(np.abs(first).max()) or 1.0
-        return float(np.abs(first - second).max()) / scale, len(frames)
+        return {
+            "largest_embedding_difference": float(np.abs(first - second).max()) / scale,
+            "n_pictures_encoded_again": len(frames),
+        }
 
     def _encode(self, encoders: Encoders, ids: Sequence[str], step: Step) -> Embeddings:
         try:
@@ -300,6 +302,12 @@ class EvaluatedModel:
         if not missing:
             raise AuditError(reason)
         return dict.fromkeys((image.image_id for image in missing), UNREADABLE)
+
+
+def preset_prompts(preset: str, own: PromptSet) -> PromptSet:
+    """Bare names and the dot product under the study preset, else the own prompts with cosine."""
+    # Cosine, also where the workspace's own prompts ask for the study's dot product.
+    return STUDY_PROMPTS if preset == STUDY else replace(own, score="cosine")
 
 
 class _OneEncoder:

@@ -1,126 +1,154 @@
-"""What every column of the table says about scores and labels that have nothing to do with it.
+"""The grey rows: what every column of a mode says about labels that have nothing to do with it.
 
-A reader sees from this row that a ratio of 0.56, or half of the labels positive, mean nothing.
+A reader sees from them that a ratio of 0.56, or half of the labels positive, mean nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audit_app.evaluator.answers import STUDY, decide
+from audit_app.evaluator.answers import RULES, STUDY, Answers, decide, tower_of
+from audit_app.evaluator.measures import (
+    LENGTHS,
+    LOGIT,
+    Reference,
+    Row,
+    points_of,
+    separation_name,
+)
+from audit_app.metrics.calibration import probabilities_of, reliability_curve
 from audit_app.metrics.classification import multilabel_metrics
 from audit_app.metrics.image_pairs import tabulate_pairs
-from audit_app.metrics.separation import study_separation
+from audit_app.metrics.separation import exact_rows, study_separation
 
-MOST_IMAGES: Final = 2000
 QUANTILES: Final = (2.5, 97.5)
+# In words, for the report and the provenance.
+NULL_MEANING: Final = (
+    "each mode's distances and ECE with the rows of labels shuffled among the test pictures, and "
+    "for the other columns random scores put through the same decision rule"
+)
+SCORED: Final = ("f1", "exact_match", "lrap", "coverage_error", "predictions_per_image")
 
 
-@dataclass(frozen=True, slots=True)
-class NullRange:
-    """A column's mean over the draws, and the range of their middle 95 %."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def null_of_scores(
-    preset: str,
-    labels: NDArray[np.uint8],
-    validation_labels: NDArray[np.uint8],
-    *,
-    draws: int,
-    seed: int,
-) -> dict[str, NullRange]:
-    """The classification columns when every score is an independent random number.
+def null_rows(answered: Iterable[Answers], reference: Reference, *, draws: int) -> list[Row]:
+    """A row for each mode: the mean of every column over the draws, ``_low`` and ``_high`` of it.
 
     Args:
-        preset: Whose rule decides.
-        labels: Shape (N, K), of the test pictures.
-        validation_labels: Shape (V, K); the thresholds of the recommended rule are chosen on them.
-        draws: How many sets of scores.
-        seed: Of the scores.
+        answered: By any modes under any presets, on the same pictures.
+        reference: What they are held against; its seed is that of all draws.
+        draws: How many sets of scores, and how many shuffles.
     """
-    generator = np.random.default_rng(seed)
-    found: dict[str, list[float]] = {}
-    for _ in range(draws):
-        validation = generator.standard_normal(validation_labels.shape).astype(np.float32)
-        scores = generator.standard_normal(labels.shape).astype(np.float32)
-        predictions = decide(preset, validation_labels, validation, scores).predictions
-        metrics = multilabel_metrics(labels, scores, predictions)
-        values = {
-            "f1": metrics.f1,
-            "exact_match": metrics.exact_match,
-            "lrap": metrics.lrap,
-            "coverage_error": metrics.coverage_error,
-            "predictions_per_image": metrics.predictions_per_image,
+    kept = list(answered)
+    scored = {one: null_of_scores(one, reference, draws) for one in {each.preset for each in kept}}
+    # Zero-shot and linear probe share their embeddings.
+    towers = {(one.preset, tower_of(one.mode)): one.embeddings for one in kept}
+    separated = {
+        (preset, tower): null_of_separation(preset, embeddings, reference, draws)
+        for (preset, tower), embeddings in towers.items()
+    }
+    return [
+        {
+            "kind": "null",
+            "preset": one.preset,
+            "mode": one.mode,
+            "rule": RULES[one.preset],
+            "score": "random",
+            "separation": f"{separation_name(one.preset)}, labels shuffled",
+            "n_images": len(reference.labels),
+            "n_patients": len(set(reference.patients)),
+            "labels_per_image": float(reference.labels.sum(axis=1).mean()),
+            "draws": draws,
+            **separated[one.preset, tower_of(one.mode)],
+            **scored[one.preset],
+            **null_of_calibration(one, reference, draws),
         }
-        for name, value in values.items():
-            found.setdefault(name, []).append(value)
-    return {name: _range_of(values) for name, values in found.items()}
+        for one in kept
+    ]
+
+
+def null_of_scores(preset: str, reference: Reference, draws: int) -> Row:
+    """The classification columns when every score is an independent normal number.
+
+    The thresholds of the recommended rule are chosen on random scores as well.
+    """
+    generator = np.random.default_rng(reference.seed)
+    found: dict[str, list[float]] = {name: [] for name in SCORED}
+    for _ in range(draws):
+        validation, scores = (
+            generator.standard_normal(labels.shape).astype(np.float32)
+            for labels in (reference.validation_labels, reference.labels)
+        )
+        decided = decide(preset, reference.validation_labels, validation, scores)
+        metrics = multilabel_metrics(reference.labels, scores, decided.predictions)
+        for name, values in found.items():
+            values.append(getattr(metrics, name))
+    return _cells(found)
 
 
 def null_of_separation(
-    preset: str,
-    embeddings: NDArray[np.float32],
-    labels: NDArray[np.uint8],
-    *,
-    draws: int,
-    seed: int,
-) -> dict[str, NullRange]:
-    """Inter, intra and ratio when the rows of labels are shuffled among the pictures.
+    preset: str, embeddings: NDArray[np.float32], reference: Reference, draws: int
+) -> Row:
+    """inter, intra and ratio, raw and (``_l2``) at unit length, when the label rows are shuffled.
 
-    With more than 2,000 pictures a seeded choice of that many.
+    Of many pictures the pair formula takes the choice that its p-value is computed on.
     """
-    generator = np.random.default_rng(seed)
-    chosen = np.sort(generator.permutation(len(labels))[:MOST_IMAGES])
-    points, table = embeddings[chosen].astype(np.float64), labels[chosen]
-    measure = _study_measure(points) if preset == STUDY else _pair_measure(points, table)
-    found: dict[str, list[float]] = {"inter": [], "intra": [], "ratio": []}
-    for _ in range(draws):
-        values = measure(generator.permutation(len(table)), table)
-        for name, value in zip(found, values, strict=True):
-            if value is not None:
-                found[name].append(value)
-    return {name: _range_of(values) for name, values in found.items() if values}
+    cells: Row = {}
+    for suffix in LENGTHS:
+        points = points_of(embeddings, suffix)
+        shuffle = _shuffled_classes if preset == STUDY else _shuffled_pairs
+        inter, intra = shuffle(points, reference, draws)
+        ratio = np.divide(inter, intra, out=np.full(draws, np.nan), where=intra > 0)
+        named = {"inter": inter, "intra": intra, "ratio": ratio}
+        cells |= _cells({f"{name}{suffix}": values for name, values in named.items()})
+    return cells
 
 
-Triple = tuple[float | None, float | None, float | None]
-Measure = Callable[[NDArray[np.intp], NDArray[np.uint8]], Triple]
+def null_of_calibration(answers: Answers, reference: Reference, draws: int) -> Row:
+    """The calibration error of a mode's own probabilities when the label rows are shuffled."""
+    if answers.score != LOGIT:
+        return {"ece": None}
+    generator = np.random.default_rng(reference.seed)
+    probabilities = probabilities_of(answers.test).ravel()
+    errors = [
+        reliability_curve(generator.permutation(reference.labels).ravel(), probabilities).ece
+        for _ in range(draws)
+    ]
+    return _cells({"ece": errors})
 
 
-def _study_measure(points: NDArray[np.float64]) -> Measure:
-    def measure(order: NDArray[np.intp], table: NDArray[np.uint8]) -> Triple:
-        result = study_separation(points, table[order])
-        return result.inter, result.intra, result.ratio
-
-    return measure
+Distances = NDArray[np.float64]
 
 
-def _pair_measure(points: NDArray[np.float64], table: NDArray[np.uint8]) -> Measure:
-    distance = tabulate_pairs(points, table.astype(np.bool_)).distance
-    found = table.astype(np.float32)
-    shared = (found @ found.T > 0).astype(np.float64)
-    np.fill_diagonal(shared, 0.0)
-    n_pairs = len(points) * (len(points) - 1)
-    total, n_shared = float(distance.sum()), float(shared.sum())
-
-    def measure(order: NDArray[np.intp], table: NDArray[np.uint8]) -> Triple:
-        del table  # the pairs hold it already
-        together = float(np.vdot(distance, np.take(shared[order], order, axis=1)))
-        intra = together / n_shared if n_shared else None
-        inter = (total - together) / (n_pairs - n_shared) if n_pairs > n_shared else None
-        return inter, intra, inter / intra if inter is not None and intra else None
-
-    return measure
+def _shuffled_classes(
+    points: Distances, reference: Reference, draws: int
+) -> tuple[Distances, Distances]:
+    generator = np.random.default_rng(reference.seed)
+    found = [
+        study_separation(points, generator.permutation(reference.labels)) for _ in range(draws)
+    ]
+    inter, intra = ([getattr(one, name) for one in found] for name in ("inter", "intra"))
+    return np.array(inter, dtype=np.float64), np.array(intra, dtype=np.float64)
 
 
-def _range_of(values: list[float]) -> NullRange:
-    low, high = (float(bound) for bound in np.percentile(values, QUANTILES))
-    return NullRange(float(np.mean(values)), low, high)
+def _shuffled_pairs(
+    points: Distances, reference: Reference, draws: int
+) -> tuple[Distances, Distances]:
+    chosen = exact_rows(len(points), reference.seed)
+    pairs = tabulate_pairs(points[chosen], reference.labels[chosen].astype(np.bool_))
+    return pairs.shuffled_means(draws, reference.seed)
+
+
+def _cells(found: dict[str, list[float]] | dict[str, Distances]) -> Row:
+    """Mean and the range of the middle 95 % of each column; None where nothing is defined."""
+    cells: Row = {}
+    for name, values in found.items():
+        defined = np.asarray(values)[np.isfinite(values)]
+        low, high = np.percentile(defined, QUANTILES) if len(defined) else (None, None)
+        mean = defined.mean() if len(defined) else None
+        told = {name: mean, f"{name}_low": low, f"{name}_high": high}
+        cells |= {key: None if value is None else float(value) for key, value in told.items()}
+    return cells

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotations.workspace import WorkspaceSettings
-from audit_app.evaluator.answers import RULES, Answers
+from audit_app.evaluator.answers import RULES, Answers, tower_of
 from audit_app.evaluator.measures import LENGTHS, Measured, Row
+from audit_app.evaluator.nulls import NULL_MEANING
 from audit_app.evaluator.plan import EvaluationPlan, findings_without_positives
 from audit_app.evaluator.predictions import prediction_columns, prediction_rows
 from audit_app.evaluator.published import LABELS as PUBLISHED_LABELS
@@ -37,6 +38,7 @@ from audit_app.evaluator.result import (
 from audit_app.evaluator.stages import disk_errors, replacing
 from audit_app.metrics.bootstrap import LEVEL, MIN_CLUSTERS
 from audit_app.metrics.classification_intervals import RATES
+from audit_app.metrics.separation import EXACT_IMAGES
 from audit_app.reports.csv_files import write_csv
 
 PACKAGES: Final = ("numpy", "scikit-learn")
@@ -72,7 +74,7 @@ class Evaluated:
         workspace: Name and kind of the workspace.
         answers: By (preset, mode), in the order of the tables.
         measured: By (preset, mode).
-        nulls: One row per preset.
+        nulls: One row per preset and mode.
         distance_check: What was found about zero-shot and linear probe; None without both.
         made_by: By mode, what made its scores: weights, precision, layer of the embedding.
         installed: Modes whose heads the workspace lacked and now uses.
@@ -226,11 +228,6 @@ def _write_embeddings(path: Path, done: Evaluated) -> None:
         np.savez(file, image_ids=ids, label_source=source, **arrays)  # type: ignore[arg-type] # the stub takes **arrays for its own flag
 
 
-def tower_of(mode: str) -> str:
-    """Which image tower a mode's embeddings come from; names the arrays of the files."""
-    return "ft" if mode == "ft" else "frozen"
-
-
 def _label_histogram(plan: EvaluationPlan) -> list[int]:
     counts = plan.labels[plan.rows("test")].sum(axis=1)
     return [int(count) for count in np.bincount(counts, minlength=len(plan.findings) + 1)]
@@ -255,8 +252,8 @@ def _definitions(plan: EvaluationPlan) -> dict[str, object]:
         ),
         "p": f"{choices.permutations} permutations of the label rows, the identity included",
         "null": (
-            f"mean of {choices.null_draws} draws: independent normal scores for the columns of "
-            "classification, shuffled label rows for the distances"
+            f"{NULL_MEANING}; mean of {choices.null_draws} draws, _low and _high: their middle "
+            f"95 %; the pair formula's of at most {EXACT_IMAGES} pictures"
         ),
         "published": PUBLISHED_SOURCE,
     }

@@ -9,25 +9,35 @@ from typing import Final
 
 from audit_app.evaluator.figures import Axes, Curve, bar_figure, histogram_figure, line_figure
 from audit_app.evaluator.measures import Measured, Row
+from audit_app.evaluator.nulls import NULL_MEANING
 from audit_app.evaluator.outputs import Evaluated, published_rows
 from audit_app.evaluator.published import COLUMNS
 from audit_app.evaluator.published import SOURCE as PUBLISHED_SOURCE
 from audit_app.evaluator.stages import disk_errors, replacing
 from audit_app.metrics.bootstrap import MIN_CLUSTERS, TOO_FEW
 from audit_app.metrics.classification_intervals import RATES
-from audit_app.reports.html_parts import best_and_worst, document, figure, mark, number, table
+from audit_app.reports.html_parts import (
+    best_and_worst,
+    document,
+    figure,
+    line,
+    mark,
+    merged,
+    number,
+    table,
+)
 
 MODE_WORDS: Final = {
     "zs": "zero-shot",
     "cls": "own outputs",
     "lp": "linear probe",
     "ft": "fine-tune",
-    "random": "no information",
 }
 PRESET_WORDS: Final = {
     "study": "Study preset: as in the published table",
     "recommended": "Recommended preset",
 }
+NO_INFORMATION: Final = "no information: "
 # The page leaves out what stands between these: there the figure follows the visitor's rights.
 FIFTEEN_MARK: Final = "<!-- the 15 -->"
 DIGITS: Final = {"inter": 3, "intra": 3, "minutes": 2, "coverage_error": 2}
@@ -83,7 +93,7 @@ def _preset(done: Evaluated, preset: str) -> Iterator[str]:
     rule, distances = escape(str(rows[0]["rule"])), escape(_distances(rows[0]))
     yield f"<p>Decision: {rule}. Distances: {distances}.</p>"
     yield _main_table(done, preset, rows)
-    yield _beside(rows)
+    yield _beside(rows, _nulls(done, preset))
     yield from _finding_tables(measured)
 
 
@@ -91,7 +101,7 @@ def _distances(row: Row) -> str:
     said = f"{row['separation']}, un-normalised embeddings of the test pictures"
     if row.get("ratio_p") is not None:
         return f"{said}; 1.0 when labels say nothing"
-    return f"{said}; without any structure the ratio is that of the grey row, not 1"
+    return f"{said}; without any structure the ratio is that of the grey rows, not 1"
 
 
 def _main_table(done: Evaluated, preset: str, rows: Sequence[Row]) -> str:
@@ -103,58 +113,69 @@ def _main_table(done: Evaluated, preset: str, rows: Sequence[Row]) -> str:
         _line(row, {column: mark(place, marks[column]) for column in COLUMNS}, "")
         for place, row in enumerate(rows)
     ]
-    nulls = [row for row in done.nulls if row["preset"] == preset]
-    lines += [_line(row, {}, "null") for row in nulls]
+    grey = [(MODE_WORDS[str(row["mode"])], *_numbers(row)) for row in _nulls(done, preset)]
+    lines += [line(cells, "null") for cells in merged(grey, NO_INFORMATION)]
     lines += [_line(row, {}, "published") for row in published_rows(done)]
     head = "".join(f"<th>{escape(title)}</th>" for title, _ in COLUMNS.values())
     return (
         f"<table><tr><th>Mode</th>{head}</tr>{''.join(lines)}</table>"
-        '<p class="small">Best value of a column blue, worst red. Grey: the mean of every column '
-        "over random scores and shuffled labels. Published: "
+        f'<p class="small">Best value of a column blue, worst red. Grey, no information: '
+        f"{NULL_MEANING}; mean of {done.plan.choices.null_draws:,} draws. Published: "
         f"{escape(PUBLISHED_SOURCE)}; another set of labels, never mixed into our numbers.</p>"
     )
+
+
+def _nulls(done: Evaluated, preset: str) -> list[Row]:
+    return [row for row in done.nulls if row["preset"] == preset]
+
+
+def _numbers(row: Row) -> list[str]:
+    return [number(row.get(column), DIGITS.get(column, 3)) for column in COLUMNS]
 
 
 def _line(row: Row, marks: Mapping[str, str], kind: str) -> str:
     name = MODE_WORDS[str(row["mode"])] + (" (published)" if kind == "published" else "")
     cells = [
-        f'<td class="{marks.get(column, "")}">{number(row.get(column), DIGITS.get(column, 3))}</td>'
-        for column in COLUMNS
+        f'<td class="{marks.get(column, "")}">{value}</td>'
+        for column, value in zip(COLUMNS, _numbers(row), strict=True)
     ]
     return f'<tr class="{kind}"><td>{escape(name)}</td>{"".join(cells)}</tr>'
 
 
-def _beside(rows: Sequence[Row]) -> str:
+def _beside(rows: Sequence[Row], nulls: Sequence[Row]) -> str:
     """What the main table has no room for."""
     head = (
-        "Mode", "F1, 95 %", "Exact match, 95 %", "Ratio, 95 %", "p", "Ratio, unit length",
-        "Predicted per picture", "Labels per picture", "ECE", "Seconds per picture",
+        "Mode", "F1, 95\u00a0%", "Exact match, 95\u00a0%", "Ratio, 95\u00a0%", "p",
+        "Ratio, unit length", "Predicted per picture", "Labels per picture", "ECE",
+        "Seconds per picture",
     )  # fmt: skip
-    body = [
-        (
-            MODE_WORDS[str(row["mode"])],
-            _interval(row, "f1"),
-            _interval(row, "exact_match"),
-            _interval(row, "ratio"),
-            number(row["ratio_p"]),
-            number(row["ratio_l2"]),
-            number(row["predictions_per_image"], 2),
-            number(row["labels_per_image"], 2),
-            number(row["ece"]),
-            number(row["seconds_per_image"], 4),
-        )
-        for row in rows
-    ]
+    body, grey = ([_beside_line(row) for row in some] for some in (rows, nulls))
     n_patients = int(str(rows[0]["n_patients"]))
     few = f": {n_patients} test patients, {TOO_FEW}" if n_patients < MIN_CLUSTERS else ""
-    return table(head, body, f"Beside the table{few}")
+    return table(head, body, f"Beside the table{few}", grey=merged(grey, NO_INFORMATION))
+
+
+def _beside_line(row: Row) -> tuple[str, ...]:
+    return (
+        MODE_WORDS[str(row["mode"])],
+        _interval(row, "f1"),
+        _interval(row, "exact_match"),
+        _interval(row, "ratio"),
+        number(row.get("ratio_p")),
+        number(row["ratio_l2"]),
+        number(row["predictions_per_image"], 2),
+        number(row["labels_per_image"], 2),
+        number(row["ece"]),
+        number(row.get("seconds_per_image"), 4),
+    )
 
 
 def _interval(row: Row, name: str) -> str:
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
     if low is None or high is None:
         return number(row[name])
-    return f"{number(row[name])} ({number(low)} to {number(high)})"
+    # A narrow column breaks the line before the bracket, never within.
+    return f"{number(row[name])} ({number(low)}\u00a0to\u00a0{number(high)})"
 
 
 def _finding_tables(measured: Mapping[str, Measured]) -> Iterator[str]:
@@ -177,8 +198,8 @@ def _finding_tables(measured: Mapping[str, Measured]) -> Iterator[str]:
             head = (title.capitalize(), "Support", "Predicted", *rates, "")
             cells = table(head, body)
             yield (
-                f"<details><summary>{escape(MODE_WORDS[mode])} by {title}, with 95 % intervals "
-                f"over patients</summary>{cells}</details>"
+                f'<details class="noted"><summary>{escape(MODE_WORDS[mode])} by {title}, '
+                f"with 95 % intervals over patients</summary>{cells}</details>"
             )
 
 
@@ -187,11 +208,15 @@ def _distance_check(done: Evaluated) -> Iterator[str]:
     if check is None:
         return
     yield (
-        "<p>Zero-shot and linear probe share the encoder: their distances differ by "
-        f"{check['relative_difference']:.1e} of their value; {check['n_pictures_encoded_again']} "
-        "pictures encoded again through each mode's own network differ by "
-        f"{check['largest_embedding_difference']:.1e} of the largest number.</p>"
+        "<p>Zero-shot and linear probe share the encoder: their distances "
+        f"{_differ(check['relative_difference'], 'their value')}; "
+        f"{check['n_pictures_encoded_again']} pictures encoded again through each mode's own "
+        f"network {_differ(check['largest_embedding_difference'], 'the largest number')}.</p>"
     )
+
+
+def _differ(share: object, of_what: str) -> str:
+    return f"differ by {share:.1e} of {of_what}" if share else "are equal"
 
 
 def _figures(done: Evaluated) -> Iterator[str]:
@@ -246,12 +271,13 @@ def _loss_curves(training: Mapping[str, object]) -> list[Curve]:
 
 def _reliability(measured: Mapping[str, Measured]) -> list[Curve]:
     curves = []
-    for mode, one in measured.items():
+    for place, (mode, one) in enumerate(measured.items()):
         bins = one.calibration.get("bins")
         if isinstance(bins, list):
             filled = [each for each in bins if each["count"]]
             points = [(each["mean_probability"], each["observed"]) for each in filled]
-            curves.append(Curve(MODE_WORDS[mode], points))
+            # The colour that the mode has in the histogram beside it.
+            curves.append(Curve(MODE_WORDS[mode], points, colour=place))
     return [*curves, Curve("ideal", [(0, 0), (1, 1)], is_dashed=True)] if curves else []
 
 
@@ -262,10 +288,18 @@ def _details(done: Evaluated) -> Iterator[str]:
     choices = plan.choices
     yield (
         f"<p>Seed {choices.seed}; {choices.replicates:,} bootstrap replicates over patients; "
-        f"{choices.permutations:,} permutations; {choices.null_draws:,} draws of the grey row. "
+        f"{choices.permutations:,} permutations; {choices.null_draws:,} draws of the grey rows. "
         "provenance.json holds hashes, versions, prompts and settings.</p>"
     )
+    for mode, memory in _memory(done).items():
+        yield f"<p>{escape(MODE_WORDS[mode])}: {escape(memory)}.</p>"
     for title, names in (("missing pictures", plan.missing), ("left out", plan.left_out)):
         if names:
             items = "".join(f"<li>{escape(name)}</li>" for name in names)
             yield f"<details><summary>{len(names):,} {title}</summary><ul>{items}</ul></details>"
+
+
+def _memory(done: Evaluated) -> dict[str, str]:
+    """By mode, how its training was fitted into the card's memory where it had to be."""
+    told = {mode: one.training.get("memory") for (_, mode), one in done.answers.items()}
+    return {mode: memory for mode, memory in told.items() if isinstance(memory, str)}

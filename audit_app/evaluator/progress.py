@@ -54,7 +54,7 @@ class EvaluationProgress:
     def line(self) -> str:
         """One line: stage, epoch, loss, speed, time left."""
         parts = [f"{self.stage} ({self.number} of {self.n_stages})"]
-        if self.epoch:
+        if self.epoch and self.epochs:
             parts.append(f"epoch {self.epoch} of {self.epochs}")
         if self.validation_losses:
             parts.append(f"validation loss {self.validation_losses[-1]:.4f}")

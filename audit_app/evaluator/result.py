@@ -116,6 +116,11 @@ class EvaluationResult:
         return tuple(dict.fromkeys(str(row["preset"]) for row in self.rows))
 
     @cached_property
+    def table_rows(self) -> list[Row]:
+        """The lines of ``three_modes.csv``: measured, grey and published; numbers as numbers."""
+        return _read_rows(self.folder / TABLE_CSV)
+
+    @cached_property
     def per_finding(self) -> list[Row]:
         """The lines of ``per_finding.csv``, numbers as numbers."""
         return _read_rows(self.folder / PER_FINDING)

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from annotations.store import Store
 from annotations.workspace import Workspace
@@ -20,14 +20,15 @@ from audit_app.evaluator.answering import (
     stage_names,
     start_answering,
 )
+from audit_app.evaluator.answers import tower_of
 from audit_app.evaluator.choices import EvaluationChoices
 from audit_app.evaluator.explain_fifteen import explain_fifteen, write_figure
 from audit_app.evaluator.explorer import layout_key, layout_stage, write_layout
 from audit_app.evaluator.fifteen import read_fifteen, write_fifteen
-from audit_app.evaluator.measures import Measured, Reference, Row, distance_difference, measure
-from audit_app.evaluator.modelling import EvaluatedModel
-from audit_app.evaluator.nulls import NullRange, null_of_scores, null_of_separation
-from audit_app.evaluator.outputs import Evaluated, tower_of, write_provenance, write_tables
+from audit_app.evaluator.measures import Measured, Reference, distance_difference, measure
+from audit_app.evaluator.modelling import CHECKED_PICTURES, EvaluatedModel
+from audit_app.evaluator.nulls import null_rows
+from audit_app.evaluator.outputs import Evaluated, write_provenance, write_tables
 from audit_app.evaluator.page import write_page
 from audit_app.evaluator.plan import EvaluationPlan, plan_evaluation
 from audit_app.evaluator.progress import Watch, Watcher
@@ -46,8 +47,6 @@ from model_store.entries import ModelEntry
 
 if TYPE_CHECKING:
     from model_store.runtime import ModelRuntime
-
-CHECKED_PICTURES: Final = 16
 
 
 def run_evaluation(
@@ -154,7 +153,7 @@ def conclude(workspace: Workspace, entry: ModelEntry, answering: Answering) -> E
         measured[key] = measure(answers, reference)
         watch.step(number, len(answering.answers), f"measured {key[1]} ({key[0]})")
         watch.check()
-    nulls = [null_row(preset, answering, reference) for preset in plan.choices.presets]
+    nulls = null_rows(answering.answers.values(), reference, draws=plan.choices.null_draws)
     watch.check()
     return Evaluated(
         plan=plan,
@@ -189,30 +188,6 @@ def reference_of(plan: EvaluationPlan) -> Reference:
     )
 
 
-def null_row(preset: str, answering: Answering, reference: Reference) -> Row:
-    """The grey row: the mean of every column when scores or labels mean nothing."""
-    choices = answering.plan.choices
-    first = next(key for key in answering.answers if key[0] == preset)
-    draws = {"draws": choices.null_draws, "seed": choices.seed}
-    ranges: dict[str, NullRange] = null_of_scores(
-        preset, reference.labels, reference.validation_labels, **draws
-    )
-    ranges |= null_of_separation(
-        preset, answering.answers[first].embeddings, reference.labels, **draws
-    )
-    row: Row = {
-        "kind": "null",
-        "preset": preset,
-        "mode": "random",
-        "rule": "random scores; shuffled labels for the distances",
-        "n_images": len(reference.labels),
-        "draws": choices.null_draws,
-    }
-    for name, found in ranges.items():
-        row |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
-    return row
-
-
 def check_distances(
     answering: Answering, measured: Mapping[tuple[str, str], Measured]
 ) -> dict[str, object] | None:
@@ -221,12 +196,11 @@ def check_distances(
     pair = [(preset, "zs"), (preset, "lp")]
     if not all(key in measured for key in pair):
         return None
-    path = answering.heads[preset, "lp"]
-    largest, n_pictures = answering.model.compare_towers(answering.plan, path, CHECKED_PICTURES)
+    model, plan = answering.model, answering.plan
+    frames = model.sample_frames(plan)[:CHECKED_PICTURES]
     return {
         "relative_difference": distance_difference(*(measured[key].row for key in pair)),
-        "largest_embedding_difference": largest,
-        "n_pictures_encoded_again": n_pictures,
+        **model.compare_towers(plan.findings, frames, answering.heads[preset, "lp"]),
     }
 
 

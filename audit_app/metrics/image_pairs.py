@@ -112,17 +112,36 @@ class PairTable:
         """
         # Shuffling keeps the number of sharing pairs and the sum of all distances, so the ratio is
         # as high or more exactly when the sharing pairs' distances sum up to as much or less.
+        shared = self._shuffled_sums(permutations, seed)
+        return int(np.count_nonzero(shared <= shared[0] * (1 + TIE))) / (permutations + 1)
+
+    def shuffled_means(self, permutations: int, seed: int) -> tuple[FloatArray, FloatArray]:
+        """Mean distance of pairs that share no finding, and of those that do, when rows shuffle.
+
+        Args:
+            permutations: How many shuffles of the label rows are drawn.
+            seed: Of the shuffles.
+
+        Returns:
+            Shape (permutations,) each; NaN where there is no such pair.
+        """
+        shared = self._shuffled_sums(permutations, seed)[1:]
+        counts = np.bincount(self.pattern)
+        with_itself = counts @ self.pattern_shares.diagonal()
+        n_shared = float(counts @ self.pattern_shares @ counts - with_itself) / 2
+        n_pairs = len(self.pattern) * (len(self.pattern) - 1) / 2
+        apart = float(self.distance.sum()) / 2 - shared
+        return _means(apart, n_pairs - n_shared), _means(shared, n_shared)
+
+    def _shuffled_sums(self, permutations: int, seed: int) -> FloatArray:
+        """Sum of the distances of sharing pairs: as they are, then under each shuffle."""
         strips = [
             (start, np.triu(self.distance[start : start + STRIP, start:]))
             for start in range(0, len(self.distance), STRIP)
         ]
-        limit = self._shared_distance(strips, self.pattern) * (1 + TIE)
         generator = np.random.default_rng(seed)
-        n_as_high = 1
-        for _ in range(permutations):
-            shuffled = generator.permutation(self.pattern)
-            n_as_high += self._shared_distance(strips, shuffled) <= limit
-        return n_as_high / (permutations + 1)
+        shuffles = (generator.permutation(self.pattern) for _ in range(permutations))
+        return np.array([self._shared_distance(strips, one) for one in (self.pattern, *shuffles)])
 
     def _shared_distance(
         self, strips: list[tuple[int, FloatTable]], pattern: NDArray[np.intp]
@@ -199,6 +218,10 @@ def _blocks(n_images: int) -> Iterator[tuple[slice, slice]]:
     for number, rows in enumerate(parts):
         for columns in parts[number:]:
             yield rows, columns
+
+
+def _means(sums: FloatArray, count: float) -> FloatArray:
+    return sums / count if count else np.full(len(sums), np.nan)
 
 
 def _ratios(

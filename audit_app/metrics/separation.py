@@ -143,7 +143,7 @@ def pair_separation(
     ratio = None if intra is None else _ratio(inter, intra)
     if ratio is None:
         return found
-    chosen = _chosen(len(points), seed)
+    chosen = exact_rows(len(points), seed)
     exact = tabulate_pairs(points[chosen], table[chosen])
     resampled = exact if len(chosen) == len(points) else sums
     return replace(
@@ -169,6 +169,14 @@ def unit_length(embeddings: ArrayLike) -> FloatTable:
         raise ValueError(f"embedding {row} is all zero and has no direction; leave that image out")
     unit: FloatTable = points / lengths
     return unit
+
+
+def exact_rows(n_images: int, seed: int) -> NDArray[np.intp]:
+    """The images on which everything is computed exactly: all, or a seeded choice, in order."""
+    if n_images <= EXACT_IMAGES:
+        return np.arange(n_images)
+    generator = np.random.default_rng(seed)
+    return np.sort(generator.choice(n_images, EXACT_IMAGES, replace=False))
 
 
 def _checked(embeddings: ArrayLike, labels: ArrayLike) -> tuple[FloatTable, BoolTable]:
@@ -207,11 +215,3 @@ def _interval(
     blocks = clusters.drawn_weights(replicates, seed)
     drawn = np.concatenate([pairs.resampled_ratios(weights) for weights in blocks])
     return percentile_interval(ratio, drawn, clusters.n_clusters, seed)
-
-
-def _chosen(n_images: int, seed: int) -> NDArray[np.intp]:
-    """The images on which everything is computed exactly: all, or a seeded choice, in order."""
-    if n_images <= EXACT_IMAGES:
-        return np.arange(n_images)
-    generator = np.random.default_rng(seed)
-    return np.sort(generator.choice(n_images, EXACT_IMAGES, replace=False))

@@ -75,7 +75,7 @@ def duration(seconds: float) -> str:
 
 def _facts(now: EvaluationProgress) -> Iterator[tuple[str, str]]:
     yield "Stage", f"{now.stage} ({now.number} of {now.n_stages})"
-    if now.epoch:
+    if now.epoch and now.epochs:
         yield "Epoch", f"{now.epoch} of {now.epochs}"
     if now.train_losses:
         yield "Loss", f"{now.train_losses[-1]:.4f} train"

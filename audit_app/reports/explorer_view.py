@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -21,6 +20,7 @@ from audit_app.evaluator.explorer_groups import (
     group_pictures,
 )
 from audit_app.evaluator.result import EvaluationResult, PredictionTable
+from audit_app.reports.html_parts import merged, number, table
 from audit_app.viewer.state import COLOURS
 
 if TYPE_CHECKING:
@@ -95,17 +95,14 @@ def explorer_figure(
 
 def separation_table(result: EvaluationResult) -> str:
     """Class separation of each mode, in the whole embedding space, as an HTML table."""
-    formulas = {row["preset"]: row["separation"] for row in result.rows}
     head = ("Mode", "Formula", "Inter", "Intra", "Ratio", "95 %", "p", "Ratio, unit length")
-    nulls = [
-        {**row, "separation": f"{formulas[row['preset']]}, labels shuffled"}
-        for row in result.table["nulls"]
-    ]
-    lines = "".join(_separation_line(row) for row in [*result.rows, *nulls])
-    titles = "".join(f"<th>{title}</th>" for title in head)
+    body, nulls = (
+        [_separation_cells(row) for row in rows] for rows in (result.rows, result.table["nulls"])
+    )
+    cells = table(head, body, grey=merged(nulls, "no information: "))
     return (
-        f'<div class="evaluation"><table class="explorer-separation"><tr>{titles}</tr>{lines}'
-        "</table><p class='small'>Distances between un-normalised embeddings in all their "
+        f'<div class="evaluation explorer-separation">{cells}'
+        "<p class='small'>Distances between un-normalised embeddings in all their "
         "dimensions, not between points of the map. Grey: labels shuffled among the "
         "pictures.</p></div>"
     )
@@ -232,20 +229,14 @@ def _dress(figure: go.Figure, n_modes: int) -> None:
         figure.update_yaxes(scaleanchor=f"x{'' if column == 1 else column}", col=column)
 
 
-def _separation_line(row: Mapping[str, Any]) -> str:
+def _separation_cells(row: Mapping[str, Any]) -> list[str]:
     low, high = row.get("ratio_low"), row.get("ratio_high")
     interval = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-    cells = [
-        MODES.get(row["mode"], "no information"),
+    return [
+        MODES.get(row["mode"], row["mode"]),
         str(row["separation"]),
-        *(_number(row.get(name)) for name in ("inter", "intra", "ratio")),
+        *(number(row.get(name)) for name in ("inter", "intra", "ratio")),
         interval or "n/a",
-        _number(row.get("ratio_p")),
-        _number(row.get("ratio_l2")),
+        number(row.get("ratio_p")),
+        number(row.get("ratio_l2")),
     ]
-    kind = "null" if row.get("kind") == "null" else ""
-    return f'<tr class="{kind}">{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
-
-
-def _number(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, int | float) else "n/a"

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from typing import Final
 
 STYLE: Final = """
-body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:76em;padding:0 1em;color:#1b1b1b}
+body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:76em;padding:0 1em;color:#1b1b1b;
+overflow-wrap:break-word}
 table{border-collapse:collapse;margin:.6em 0 1.4em}th,td{padding:.25em .7em;text-align:right;
 max-width:18em;overflow-wrap:break-word}td:last-child{max-width:none}
 h1,h2,p,li,summary{overflow-wrap:anywhere}
 th{border-bottom:1px solid #888;font-weight:600}td:first-child,th:first-child{text-align:left}
-caption{text-align:left;font-weight:600;padding:.3em 0}tr.null td{color:#777;background:#f1f1f1}
+td:first-child{min-width:7.5em;overflow-wrap:anywhere}
+.noted td:last-child{text-align:left;min-width:12em}
+caption{text-align:left;font-weight:600;padding:.3em 0}tr.null td{color:#595959;background:#f1f1f1}
 tr.published td{color:#444;border-top:1px dashed #aaa;font-style:italic}
 td.best{color:#0b4fb3;font-weight:700}td.worst{color:#b3150b;font-weight:700}
 .warn{background:#fff3cd;padding:.5em .8em}svg text{font:11px system-ui,sans-serif;fill:#333}
 figure{display:inline-block;margin:.5em 1.4em .5em 0;vertical-align:top}.small{color:#555}
+.fifteen{overflow-x:auto}.fifteen img{display:block}
+@media print{body{font-size:11px;max-width:none;margin:0}th,td{padding:.25em .4em}
+tr,figure,svg,img{break-inside:avoid}h1,h2,summary,caption{break-after:avoid}
+details::details-content{content-visibility:visible;block-size:auto}
+.fifteen img{max-width:100%}tr.null td,.warn{print-color-adjust:exact}}
 """
 
 
@@ -50,14 +58,37 @@ def mark(place: int, best_worst: tuple[Collection[int], Collection[int]]) -> str
     return "best" if place in best else "worst" if place in worst else ""
 
 
-def table(head: Sequence[str], body: Sequence[Sequence[str]], caption: str = "") -> str:
-    """A table of plain texts; each is escaped."""
+def table(
+    head: Sequence[str],
+    body: Sequence[Sequence[str]],
+    caption: str = "",
+    *,
+    grey: Sequence[Sequence[str]] = (),
+) -> str:
+    """A table of plain texts, each escaped; grey lines stand below the others."""
     titles = "".join(f"<th>{escape(title)}</th>" for title in head)
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in body
-    )
+    lines = "".join([*(line(cells) for cells in body), *(line(cells, "null") for cells in grey)])
     said = f"<caption>{escape(caption)}</caption>" if caption else ""
     return f"<table>{said}<tr>{titles}</tr>{lines}</table>"
+
+
+def line(cells: Sequence[str], kind: str = "") -> str:
+    """One line of a table of plain texts, each escaped."""
+    look = f' class="{kind}"' if kind else ""
+    return f"<tr{look}>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+
+
+def merged(lines: Iterable[Sequence[str]], before: str) -> list[tuple[str, ...]]:
+    """Lines that differ in their first cell alone as one, which names them all.
+
+    Args:
+        lines: Plain texts.
+        before: What stands before the names.
+    """
+    names: dict[tuple[str, ...], list[str]] = {}
+    for name, *cells in lines:
+        names.setdefault(tuple(cells), []).append(name)
+    return [(f"{before}{', '.join(found)}", *cells) for cells, found in names.items()]
 
 
 def figure(svg: str, title: str) -> str:

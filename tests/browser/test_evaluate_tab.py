@@ -72,7 +72,7 @@ def test_an_evaluation_is_stopped_resumed_elsewhere_read_and_its_15_are_a_projec
     status(page, "evaluate done")
     expect(page.locator("#evaluate-progress progress")).to_have_count(0)
     rows = page.locator("#evaluate-report table").first.locator("tr")
-    expect(rows).to_have_count(1 + 2 + 1 + 2)  # head, two modes, the null, two published
+    expect(rows).to_have_count(1 + 2 + 2 + 2)  # head, two modes, their nulls, two published
     read_table_equals_file(page, tmp_path)
 
     page.get_by_role("button", name="The 15 pictures").click()
@@ -113,7 +113,7 @@ def explore_embeddings(page: Page) -> None:
     points = page.locator("#explorer-plot .points path")
     expect(points).to_have_count(2 * N_TEST, timeout=LONG_MS)
     expect(page.locator("#explorer-note")).to_contain_text(f"{N_TEST} test pictures are too few")
-    expect(page.locator(".explorer-separation tr")).to_have_count(1 + 2 + 1)
+    expect(page.locator(".explorer-separation tr")).to_have_count(1 + 2 + 2)
     points.first.scroll_into_view_if_needed()
     points.first.hover(force=True)
     card = page.locator(".sa-explorer-card")

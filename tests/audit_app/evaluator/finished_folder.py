@@ -49,11 +49,16 @@ def write_finished(folder: Path, image_ids: tuple[str, ...] = IDS) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         (folder / name).write_bytes(b"")
-    null = {**row_of("random", 0.56), "kind": "null", "ratio_low": 0.5, "ratio_high": 0.625}
+    null = {
+        "kind": "null",
+        "separation": "study formula, labels shuffled",
+        "ratio_low": 0.5,
+        "ratio_high": 0.625,
+    }
     table = {
         "findings": FINDINGS,
         "rows": [row_of("zs", 1.5), row_of("ft", 1.75)],
-        "nulls": [null],
+        "nulls": [row_of(mode, ratio) | null for mode, ratio in (("zs", 0.56), ("ft", 0.5))],
         "embeddings": TOWERS,
     }
     (folder / TABLE_JSON).write_text(json.dumps(table), encoding="utf-8")

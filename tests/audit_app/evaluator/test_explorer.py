@@ -10,13 +10,16 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
+from sklearn.neighbors import NearestNeighbors
 
 from audit_app.errors import AuditError
 from audit_app.evaluator import explorer
 from audit_app.evaluator.explorer import (
+    NEIGHBOURS,
     chosen_rows,
     layout_key,
     layout_stage,
+    nearest_pictures,
     project_pca,
     project_umap,
     read_layout,
@@ -90,7 +93,8 @@ def test_turning_keeps_distances_and_is_as_near_as_scipy_gets() -> None:
 
 
 def test_umap_keeps_neighbours_and_puts_each_picture_near_its_place_in_the_first_map() -> None:
-    first = blobs()
+    # A chain: groups far apart have no place of their own beside each other.
+    first = np.random.default_rng(0).normal(size=(24, 6)) + np.outer(np.arange(24), np.eye(6)[0])
     second = first * 1.1 + np.random.default_rng(1).normal(scale=0.05, size=first.shape)
     places = project_umap({"frozen": first, "ft": second}, seed=42)
     for name, values in (("frozen", first), ("ft", second)):
@@ -99,6 +103,16 @@ def test_umap_keeps_neighbours_and_puts_each_picture_near_its_place_in_the_first
     assert np.median(moved) < 0.25 * pdist(places["frozen"]).max()
     again = project_umap({"frozen": first}, seed=42)
     np.testing.assert_array_equal(again["frozen"], places["frozen"])
+
+
+def test_umap_is_given_the_neighbours_that_scikit_learn_finds() -> None:
+    values = blobs(40)
+    rows, distances = nearest_pictures(values)
+    theirs = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(values)
+    expected, order = theirs.kneighbors(values)
+    np.testing.assert_array_equal(rows, order)
+    np.testing.assert_allclose(distances, expected, atol=1e-6)
+    assert (rows[:, 0] == np.arange(40)).all()
 
 
 def test_too_few_pictures_have_no_umap_and_the_reason_is_kept(tmp_path: Path) -> None:

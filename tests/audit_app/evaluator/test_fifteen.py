@@ -36,6 +36,7 @@ from audit_app.evaluator.figure_fifteen import (
     TILE,
     FigurePicture,
     MarkedBox,
+    cut_figure,
     draw_fifteen,
     encode_figure,
 )
@@ -215,6 +216,14 @@ def test_a_picture_whose_file_is_gone_leaves_no_row_and_none_at_all_is_said() ->
     assert drawn.height == HEAD + BLOCK + BETWEEN
     with pytest.raises(AuditError, match="none of the 15 pictures can be drawn"):
         draw_fifteen(small_maps(), {})
+
+
+def test_the_figure_is_cut_between_its_pictures() -> None:
+    drawn = draw_fifteen(small_maps(), {"a": film(), "b": film()})
+    first, second = cut_figure(drawn, 2)
+    assert (first.height, second.height) == (HEAD + BLOCK + BETWEEN, BLOCK + BETWEEN)
+    assert pixel(second, 50, 0) == pixel(drawn, 50, HEAD + BLOCK + BETWEEN) == (100, 100, 100)
+    assert pixel(first, 50, first.height - 1) != (100, 100, 100)
 
 
 def test_the_figure_is_a_png_or_a_jpeg_as_asked() -> None:

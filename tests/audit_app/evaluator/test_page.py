@@ -7,9 +7,17 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from audit_app.evaluator.figures import Axes, Curve, bar_figure, histogram_figure, line_figure
+from audit_app.evaluator.figures import (
+    AXIS,
+    COLOURS,
+    Axes,
+    Curve,
+    bar_figure,
+    histogram_figure,
+    line_figure,
+)
 from audit_app.evaluator.published import COLUMNS, PUBLISHED
-from audit_app.reports.html_parts import best_and_worst, number
+from audit_app.reports.html_parts import best_and_worst, merged, number
 
 ROWS = [PUBLISHED[mode] for mode in ("zs", "ft", "lp")]
 # As the published table is coloured: best and worst of zero-shot 0, fine-tune 1, linear probe 2.
@@ -85,3 +93,31 @@ def test_ticks_are_round_numbers_within_the_figure() -> None:
     drawn = line_figure([Curve("loss", [(1, 0.984), (3, 1.027)])], Axes("epoch", "loss"))
     said = re.findall(r'text-anchor="end">([^<]+)<', drawn)
     assert said == ["0.99", "1", "1.01", "1.02"]
+
+
+def test_a_mode_has_the_colour_that_it_is_given_and_what_is_dashed_is_grey() -> None:
+    points = [(0.0, 0.0), (1.0, 1.0)]
+    drawn = line_figure(
+        [Curve("fine-tune", points, colour=2), Curve("ideal", points, is_dashed=True)],
+        Axes("x", "y"),
+    )
+    root = ET.fromstring(drawn)
+    strokes = [part.get("stroke") for part in root.iter("polyline")]
+    legend = [part.get("fill") for part in root.iter("rect")]
+    assert strokes == legend == [COLOURS[2], AXIS]
+
+
+def test_a_name_too_long_for_its_place_beside_a_bar_is_cut_and_kept_whole_as_its_title() -> None:
+    name = "Enlarged pulmonary artery & mediastinal shift"
+    (text,) = list(ET.fromstring(bar_figure([(name, [1])], ("test",))).iter("text"))[:1]
+    (title,) = text.iter("title")
+    assert title.text == name
+    assert title.tail == "Enlarged pulmonary artery &…"
+
+
+def test_lines_that_differ_in_their_name_alone_are_one() -> None:
+    lines = [("zero-shot", "1.0", "n/a"), ("linear probe", "1.0", "n/a"), ("fine-tune", "2", "n/a")]
+    assert merged(lines, "by chance: ") == [
+        ("by chance: zero-shot, linear probe", "1.0", "n/a"),
+        ("by chance: fine-tune", "2", "n/a"),
+    ]

@@ -4,17 +4,23 @@ verified."""
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import typer
 from sklearn.metrics import (
     coverage_error,
     f1_score,
@@ -28,6 +34,7 @@ from audit_app.commands.evaluations import verify_folder
 from audit_app.errors import AuditError
 from audit_app.evaluator.choices import EvaluationChoices
 from audit_app.evaluator.explorer import layout_problems, read_layout
+from audit_app.evaluator.nulls import NULL_MEANING
 from audit_app.evaluator.progress import Cancelled, Watcher
 from audit_app.evaluator.result import (
     FILES,
@@ -38,9 +45,14 @@ from audit_app.evaluator.result import (
 )
 from audit_app.evaluator.run import run_evaluation
 from audit_app.evaluator.verify import verify_evaluation
-from audit_app.models import head_file, make_runtime
+from audit_app.evaluator.verify_tables import check_tables
+from audit_app.models import head_file, load_entry, make_runtime
+from audit_app.prompts import save_prompts
+from audit_app.verification import Findings
+from model_store.errors import ModelError
 from tests.audit_app.evaluator.labelled_set import FINDINGS, MODEL, SOURCE, make_labelled_set
 
+LESS_THAN_A_CHECKPOINT = 1 << 20
 TIMES = ("minutes", "seconds_per_image")
 CHOICES = EvaluationChoices(
     MODEL, epochs=3, replicates=50, permutations=20, null_draws=10, owner="eva"
@@ -52,6 +64,7 @@ class Evaluated:
     untouched: Path  # a copy of the workspace from before
     workspace: Workspace
     result: EvaluationResult
+    told: list[str]  # while it ran
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +75,13 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
         head_file(workspace, MODEL, mode).unlink()
     untouched = root / "untouched"
     shutil.copytree(workspace.root, untouched)
-    return Evaluated(untouched, workspace, evaluate(workspace, root / "out"))
+    told: list[str] = []
+
+    def report(done: int, total: int, line: str) -> bool:
+        told.append(line)
+        return done > total
+
+    return Evaluated(untouched, workspace, evaluate(workspace, root / "out", report=report), told)
 
 
 def evaluate(
@@ -89,6 +108,13 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def write_csv(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def without_times(rows: list[dict[str, object]]) -> list[dict[str, object]]:
     return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
 
@@ -103,7 +129,15 @@ def test_all_files_are_there_and_every_mode_stands_under_both_presets(evaluated)
     assert result.table["parts"] == {"train": 28, "validation": 6, "test": 6}
     assert result.table["label_source"] == SOURCE
     kinds = [row["kind"] for row in read_csv(result.folder / "three_modes.csv")]
-    assert kinds == ["measured"] * 6 + ["null"] * 2 + ["published"] * 3
+    assert kinds == ["measured"] * 6 + ["null"] * 6 + ["published"] * 3
+
+
+def test_every_stage_is_told_and_epochs_are_counted_towards_what_was_asked_for(evaluated) -> None:
+    probe = [line for line in evaluated.told if line.startswith("train the probe (3 of 9)")]
+    tuned = [line for line in evaluated.told if line.startswith("fine-tune (4 of 9)")]
+    for lines in (probe, tuned):
+        assert {line.split(", ")[1] for line in lines if "epoch 3 of" in line} == {"epoch 3 of 3"}
+    assert evaluated.told[-1].startswith("report (9 of 9)")
 
 
 def test_the_table_is_what_scikit_learn_makes_of_the_predictions(evaluated) -> None:
@@ -207,7 +241,8 @@ def test_the_report_is_one_file_without_any_reference(evaluated) -> None:
     assert "http" not in page.replace("http://www.w3.org", "")
     assert "src=" not in page.replace('src="data:image/jpeg;base64,', "")
     assert "zero-shot (published)" in page
-    assert "no information" in page
+    assert "no information: zero-shot, linear probe" in page
+    assert NULL_MEANING in page
     assert SOURCE in page
 
 
@@ -227,15 +262,100 @@ def test_everything_is_verified_and_what_was_changed_is_found(evaluated, tmp_pat
         shutil.copytree(evaluated.result.folder, changed)
         rows = read_csv(changed / "predictions.csv")
         rows[-1]["score: Cardiomegaly"] = "9.5"
-        with (changed / "predictions.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
+        write_csv(changed / "predictions.csv", rows)
         said = " ".join(verify_evaluation(evaluated.workspace, store, changed).problems)
     assert "predictions.csv changed since it was written" in said
     assert "do not follow from their scores" in said
     assert "recommended ft" in said
     assert "the weights give other scores than predictions.csv" in said
+
+
+def test_each_changed_cell_of_the_tables_is_named_and_nothing_else(
+    evaluated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(evaluated.result.folder, changed)
+    table = json.loads((changed / "three_modes.json").read_text())
+    grey = next(row for row in table["nulls"] if (row["preset"], row["mode"]) == ("study", "lp"))
+    grey["ece"], grey["ratio_l2_high"] = 0.987, 0.5
+    table["distance_check"] |= {"relative_difference": 0.01, "largest_embedding_difference": 0.02}
+    table["histograms"]["recommended ft"][1] += 7
+    table["calibration"]["study lp"]["bins"][4]["count"] += 5
+    (changed / "three_modes.json").write_text(json.dumps(table))
+    rows = read_csv(changed / "three_modes.csv")
+    next(row for row in rows if row["kind"] == "published")["f1"] = "0.9"
+    write_csv(changed / "three_modes.csv", rows)
+    accept_hashes(changed)
+    with pytest.raises(typer.Exit) as ended:
+        verify_folder(evaluated.workspace.root, changed)
+    assert ended.value.exit_code == 1
+    said = " ".join(capsys.readouterr().out.split())
+    for sentence in (
+        "three_modes.json: study lp, grey row: ratio_l2_high is 0.5 in the table,",
+        "three_modes.json: study lp, grey row: ece is 0.987 in the table,",
+        "three_modes.csv: study lp, grey row: ece is",
+        "three_modes.json: recommended ft: histograms 1 is",
+        "three_modes.json: study lp: calibration bins 4 count is",
+        "distance_check: relative_difference is 0.01 in the table, 0.0 recomputed",
+        "distance_check: largest_embedding_difference is 0.02 in the table,",
+        "three_modes.csv: published zs: f1 is 0.9 in the table, 0.105 recomputed",
+    ):
+        assert sentence in said
+    assert "8 do not agree." in said
+
+
+def test_a_changed_embedding_of_a_sampled_picture_is_named(evaluated, tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(evaluated.result.folder, changed)
+    with np.load(changed / "embeddings.npz") as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    arrays["ft"][2] *= 1.002
+    np.savez(changed / "embeddings.npz", **arrays)
+    accept_hashes(changed)
+    with Store.open(evaluated.workspace) as store:
+        name = store.images.get(str(arrays["image_ids"][2])).name
+        problems = verify_evaluation(evaluated.workspace, store, changed).problems
+        missed = verify_evaluation(evaluated.workspace, store, changed, sample=2).problems
+    said = f"embeddings.npz: the weights (ft) give another embedding of '{name}', 0.20% of its"
+    assert [one for one in problems if "another embedding" in one] == [f"{said} length away"]
+    assert any(one.startswith("three_modes.json: study ft: intra is") for one in problems)
+    # The second picture of two is the last one: the tables alone tell of this one.
+    assert missed
+    assert not any("another embedding" in one for one in missed)
+
+
+def test_a_row_that_was_taken_out_is_noticed(evaluated, tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(evaluated.result.folder, changed)
+    write_csv(changed / "per_domain.csv", read_csv(changed / "per_domain.csv")[:-1])
+    accept_hashes(changed)
+    told = Findings()
+    check_tables(load_result(changed), told)
+    assert told.problems[0].startswith("per_domain.csv: recommended ft ")
+    assert "is None in the table" in told.problems[0]
+
+
+def test_prompts_that_were_edited_since_change_no_verdict(evaluated) -> None:
+    with Store.open(evaluated.workspace) as store:
+        kept = load_entry(store, MODEL)
+        edited = replace(kept.prompts, template="no {finding} at all", texts={})
+        try:
+            save_prompts(store, MODEL, edited)
+            assert load_entry(store, MODEL).prompts != kept.prompts
+            told = verify_evaluation(evaluated.workspace, store, evaluated.result.folder)
+        finally:
+            save_prompts(store, MODEL, kept.prompts)
+    assert told.problems == ()
+
+
+def accept_hashes(folder: Path) -> None:
+    """As somebody would who changes a file and its hash."""
+    path = folder / "provenance.json"
+    told = json.loads(path.read_text())
+    told["files"] = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in told["files"]
+    }
+    path.write_text(json.dumps(told))
 
 
 def test_other_weights_are_noticed(evaluated, tmp_path: Path) -> None:
@@ -257,8 +377,6 @@ def test_a_second_start_trains_nothing_and_says_the_same(evaluated, tmp_path: Pa
 
 
 def test_fewer_presets_and_modes_use_what_is_finished(evaluated, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     fewer = replace(CHOICES, presets=("study",), modes=("lp",))
     result = evaluate(evaluated.workspace, tmp_path / "fewer", fewer)
     whole = next(
@@ -274,6 +392,7 @@ from pathlib import Path
 from annotations.store import Store
 from annotations.workspace import open_workspace
 from audit_app.evaluator.choices import EvaluationChoices
+from audit_app.evaluator.nulls import NULL_MEANING
 from audit_app.evaluator.progress import Watcher
 from audit_app.evaluator.run import run_evaluation
 from audit_app.models import make_runtime
@@ -330,8 +449,6 @@ def wait_for_epoch(process: subprocess.Popen[bytes], moment: Path) -> str:
 
 
 def test_a_cancelled_evaluation_keeps_its_stages_and_goes_on(evaluated, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     workspace = copy_of(evaluated, tmp_path / "w")
     quick = replace(CHOICES, modes=("zs", "lp"))
     with pytest.raises(Cancelled, match="stopped on request"):
@@ -350,8 +467,6 @@ def test_a_cancelled_evaluation_keeps_its_stages_and_goes_on(evaluated, tmp_path
 
 
 def test_unreadable_pictures_are_left_out_and_listed(evaluated, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     workspace = copy_of(evaluated, tmp_path / "w")
     with Store.open(workspace) as store:
         victim = store.images.all()[0]
@@ -370,6 +485,45 @@ def test_unreadable_pictures_are_left_out_and_listed(evaluated, tmp_path: Path) 
     assert sum(result.table["parts"].values()) == 39
     for file in result.folder.iterdir():
         assert victim.name.encode() not in file.read_bytes(), file.name
+
+
+def test_a_batch_too_large_for_the_card_is_cut_and_the_report_says_so(
+    evaluated, tmp_path: Path
+) -> None:
+    workspace = copy_of(evaluated, tmp_path / "w")
+    with Store.open(workspace) as store:
+        runtime = make_runtime(workspace, store)
+        runtime.loaded(MODEL).network.visual.register_forward_pre_hook(small_card)
+        quick = replace(CHOICES, modes=("ft",), presets=("study",), epochs=1)
+        result = run_evaluation(workspace, store, runtime, quick, out=tmp_path / "out")
+    said = "a batch of 24 did not fit into the card's memory; 6 pictures at a time"
+    assert result.table["training"]["study ft"]["memory"].startswith(said)
+    assert f"fine-tune: {escape(said)}" in (tmp_path / "out" / "report.html").read_text()
+
+
+def small_card(network: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+    """Memory for six pictures."""
+    del network
+    if len(given[0]) > 6:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+def test_a_full_disk_in_the_fine_tune_is_said_and_what_was_finished_is_not_done_again(
+    evaluated, tmp_path: Path, small_disk: Callable[[int], None]
+) -> None:
+    workspace = copy_of(evaluated, tmp_path / "w")
+    small_disk(LESS_THAN_A_CHECKPOINT)
+    with pytest.raises(ModelError, match="free some space"):
+        evaluate(workspace, tmp_path / "out")
+    small_disk(resource.RLIM_INFINITY)
+    stages = workspace.cache / "evaluations"
+    finished = {path.name: path.stat().st_mtime_ns for path in stages.rglob("*.json")}
+    assert {"lp-study.json", "lp-recommended.json"} <= set(finished)
+    assert "train-ft.json" not in finished
+    result = evaluate(workspace, tmp_path / "out")
+    again = {path.name: path.stat().st_mtime_ns for path in stages.rglob("*.json")}
+    assert finished.items() <= again.items()
+    assert without_times(result.rows) == without_times(evaluated.result.rows)
 
 
 def test_the_map_is_that_of_the_kept_embeddings_and_another_one_is_noticed(

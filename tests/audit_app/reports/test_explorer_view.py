@@ -91,9 +91,10 @@ def test_neither_names_nor_paths_go_into_the_page(finished) -> None:
 
 def test_the_numbers_are_those_of_the_whole_embeddings(finished) -> None:
     table = separation_table(finished[0])
-    assert table.count("<tr") == 4
+    assert table.count("<tr") == 1 + 2 + 2
     assert "<td>Fine-tune</td><td>study formula</td><td>3.500</td><td>2.000</td>" in table
-    assert "study formula, labels shuffled" in table
+    grey = "study formula, labels shuffled</td><td>1.120</td><td>2.000</td><td>0.560</td>"
+    assert f'<tr class="null"><td>no information: Zero-shot</td><td>{grey}' in table
     assert "0.500 to 0.625" in table
 
 

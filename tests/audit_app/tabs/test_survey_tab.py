@@ -61,7 +61,7 @@ def stopped_job(services: Services, cells: int) -> Job:
         out=survey_folder(services.workspace, job.job_id),
         progress=lambda done, *_: done >= cells,
     )
-    return jobs.finish(job.job_id, "cancelled", {}, "cancelled; what was finished is kept")
+    return jobs.finish(job.job_id, "cancelled", {}, "what was finished is kept")
 
 
 def test_a_survey_without_model_mode_or_method_is_refused(services: Services) -> None:
