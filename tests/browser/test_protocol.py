@@ -13,6 +13,7 @@ from annotations.cases import ADJUDICATION
 from annotations.protocol import read_protocol
 from annotations.records import Region
 from annotations.regions import Box
+from annotations.shapes import Shape
 from annotations.store import Store
 from tests.browser.conftest import READER, PanelPage, chromium_path
 from tests.browser.films import make_workspace
@@ -22,7 +23,9 @@ pytestmark = pytest.mark.browser
 LONG_MS = 60_000
 HEART = Region("a1", "Cardiomegaly", "definite", Box(150, 250, 330, 470))
 FLUID = Region("a2", "Pleural Effusion", "probable", Box(60, 400, 180, 540), "blunted")
-OTHER_HEART = Region("b1", "Cardiomegaly", "definite", Box(160, 260, 340, 460))
+# As a source draws it that has outlines.
+OUTLINE = Shape("polygon", (((160, 260), (340.5, 300), (200, 460)),))
+OTHER_HEART = Region("b1", "Cardiomegaly", "definite", Box(160, 260, 341, 460), "", OUTLINE)
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +140,15 @@ def test_a_protocol_saved_in_the_settings_holds_in_the_reading_panel(
     panel.open("film-b.png").open("film-a.png")
     expect(page.locator(".sa-earlier-list li")).to_have_count(2)
     expect(page.locator(".sa-earlier text").first).to_have_text("Cardiomegaly (anna)")
+    expect(page.locator(".sa-earlier rect")).to_have_count(2)  # of anna, who drew boxes
+    drawn = page.locator(".sa-earlier .sa-outline").evaluate(
+        "path => [path.getBBox().x, path.getBBox().y, path.getBBox().width, path.getBBox().height]"
+    )
+    assert drawn == [160, 260, 180.5, 200]
+    place = page.locator(".sa-earlier .sa-outline").evaluate(
+        "path => { const m = path.getScreenCTM(); return [m.e, m.f]; }"
+    )
+    assert place == pytest.approx(panel.point(0, 0))
     panel.drag((20, 20), (45, 90))
     expect(page.locator("#read-panel .sa-message")).to_contain_text("smaller than 30 pixels")
     panel.drag((20, 20), (90, 90))
