@@ -12,6 +12,7 @@ from annotations.records import Edit, EditKind, Reading, Region
 from annotations.regions import Size
 from annotations.store.edit_log import LogEntry, append
 from annotations.store.regions import check_id, check_region, region_json
+from annotations.store.time_on_task import active_details, check_active
 from annotations.store.working_copy import put_region, set_columns
 
 
@@ -19,7 +20,7 @@ def check_edit(edit: Edit) -> None:
     """Refuse an edit that is incomplete in itself.
 
     Raises:
-        InvalidRegion: If its ids, number or kind are not valid, or its region is missing.
+        InvalidRegion: If its ids, numbers or kind are not valid, or its region is missing.
     """
     check_id(edit.client_id, "client id")
     if type(edit.sequence) is not int or not 0 <= edit.sequence < 2**53:
@@ -32,6 +33,7 @@ def check_edit(edit: Edit) -> None:
         raise InvalidRegion("a 'put' edit holds no region; send the whole region after the change")
     if edit.kind == "delete":
         check_id(edit.region_id, "region id")
+    check_active(edit.active_ms)
 
 
 def was_applied(connection: sqlite3.Connection, edit: Edit, reader: str) -> bool:
@@ -56,6 +58,7 @@ def write_edit(
         "version": version,
         "commits": current.commits,
         "seen_heatmap_before": current.revealed_at is not None,
+        **active_details(edit.active_ms),
     }
     if edit.kind == "no_finding":
         details |= _write_no_finding(connection, edit, current)

@@ -9,6 +9,7 @@ from annotations.store import commits
 from annotations.store.edit_log import LogEntry, append
 from annotations.store.encoding import now
 from annotations.store.regions import region_json
+from annotations.store.time_on_task import active_details
 from annotations.store.working_copy import set_columns
 
 
@@ -27,7 +28,11 @@ def snapshot_reading(current: Reading) -> commits.Snapshot:
 
 
 def keep_reading(
-    connection: sqlite3.Connection, current: Reading, snapshot: commits.Snapshot
+    connection: sqlite3.Connection,
+    current: Reading,
+    snapshot: commits.Snapshot,
+    *,
+    active_ms: int | None = None,
 ) -> None:
     """Write a commit and its row of the log, and close the reading."""
     commits.insert_snapshot(connection, snapshot)
@@ -52,6 +57,7 @@ def keep_reading(
             "no_finding": snapshot.no_finding,
             "regions": [region_json(region) for region in snapshot.regions],
             "content_sha256": snapshot.content_sha256,
+            **active_details(active_ms),
         },
     )
 

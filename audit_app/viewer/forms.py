@@ -12,7 +12,16 @@ from annotations.shapes import Shape, parse_shape
 MAX_NUMBER: Final = 2**53
 MAX_CORNER: Final = 1e7
 EDIT_FIELDS: Final = frozenset(
-    {"client_id", "sequence", "base_version", "kind", "region", "region_id", "no_finding"}
+    {
+        "client_id",
+        "sequence",
+        "base_version",
+        "kind",
+        "region",
+        "region_id",
+        "no_finding",
+        "active_ms",
+    }
 )
 REGION_FIELDS: Final = frozenset({"region_id", "finding", "certainty", "box", "note", "shape"})
 
@@ -49,6 +58,7 @@ def parse_edit(body: object, image: ImageRecord, known_notes: dict[str, str]) ->
         region=_region(fields.get("region"), image, known_notes) if kind == "put" else None,
         region_id=_text(fields, "region_id") if kind == "delete" else "",
         no_finding=_truth(fields, "no_finding") if kind == "no_finding" else False,
+        active_ms=_active(fields),
     )
 
 
@@ -59,6 +69,21 @@ def parse_base_version(body: object) -> int:
         InvalidRequest: If there is none.
     """
     return _whole(_object(body, frozenset({"base_version"}), "a commit"), "base_version")
+
+
+def parse_commit(body: object) -> tuple[int, int | None]:
+    """Version and time at work that the commit of a reading names.
+
+    Raises:
+        InvalidRequest: If there is no version, or the time is none.
+    """
+    fields = _object(body, frozenset({"base_version", "active_ms"}), "a commit")
+    return _whole(fields, "base_version"), _active(fields)
+
+
+def _active(fields: dict[str, Any]) -> int | None:
+    """Milliseconds at work; None when the page did not measure."""
+    return None if fields.get("active_ms") is None else _whole(fields, "active_ms")
 
 
 def _region(value: object, image: ImageRecord, known_notes: dict[str, str]) -> Region:
