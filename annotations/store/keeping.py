@@ -63,10 +63,21 @@ def keep_reading(
 
 
 def log_reading(
-    connection: sqlite3.Connection, kind: str, current: Reading, details: dict[str, object]
+    connection: sqlite3.Connection,
+    kind: str,
+    current: Reading,
+    details: dict[str, object],
+    *,
+    sent: tuple[str, int] = ("", 0),
 ) -> None:
-    """Put what happened to a reading into the log."""
-    append(
-        connection,
-        LogEntry(kind, current.reader, current.reading_id, details, image_id=current.image_id),
-    )
+    """Put what happened to a reading into the log.
+
+    Args:
+        connection: Of the caller's transaction.
+        kind: Of the row.
+        current: The reading.
+        details: Of the row.
+        sent: Client id and number of a change that may be sent again.
+    """
+    entry = LogEntry(kind, current.reader, current.reading_id, details, current.image_id, *sent)
+    append(connection, entry)

@@ -74,7 +74,7 @@ class Readings:
             known = self._vocabulary.findings()
             case = parse_case(edit.image_id)
             image = find_image(connection, case.image_id)
-            if edits.was_applied(connection, edit, reader):
+            if edits.was_applied(connection, reader, edit.client_id, edit.sequence):
                 return load_reading(connection, case, reader)
             ensure_reader(connection, reader, "person")
             current = load_reading(connection, case, reader)
