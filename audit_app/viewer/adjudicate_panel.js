@@ -4,7 +4,7 @@
 import { bare, decided, withDecisions } from './adjudicating.js';
 import { nudgeOrPan, pictureCommands } from './commands.js';
 import { Deciding } from './deciding.js';
-import { el } from './dom.js';
+import { el, isTyping } from './dom.js';
 import { Keyboard } from './keyboard.js';
 import { prepared } from './meta.js';
 import { PixelCache } from './pixels.js';
@@ -161,6 +161,7 @@ export class AdjudicationPanel {
     this.presets.fill(this.meta.presets, this.meta.default_preset);
     this.viewers().forEach((viewer) => viewer.open(this.meta));
     this.loadPicture(this.opening);
+    if (!isTyping(document.activeElement)) this.stage.focus({ preventScroll: true }); // for its keys
   }
 
   async loadPicture(opening) {
