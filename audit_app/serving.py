@@ -37,7 +37,8 @@ KEPT_SESSIONS = 200
 SIGN_IN_MESSAGE = (
     "Sign in with the account that an admin of this workspace made for you. After five wrong "
     "passwords in a row the form does not answer for a while: 2 seconds, then twice as long "
-    "each time, at most 5 minutes."
+    "each time, at most 5 minutes. If your session ended while you were reading: changes that were "
+    "not saved yet are kept in this browser and are saved when you sign in again."
 )
 # A page left open after its session ended would otherwise fail with each click.
 SIGN_IN_AGAIN = """<script>

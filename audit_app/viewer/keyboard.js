@@ -19,6 +19,7 @@ export class Keyboard {
       return;
     }
     const command = commandOf(event);
+    if (event.key.startsWith('Arrow') && event.target.closest?.('[role=tab]')) return; // they walk the tabs
     if (!command || (onControl && event.key === 'Enter' && !event.ctrlKey) || isOutside(event.target, host)) return;
     if (commands[command] && commands[command](event, comboOf(event)) !== false) event.preventDefault();
   }
@@ -41,7 +42,8 @@ export class Keyboard {
   }
 }
 
-// Keys typed into other parts of the page are theirs, but for the worklist and the bare page.
+// Keys typed into other parts of the page are theirs, but for the worklist, the bare page and the tab
+// that was just opened.
 function isOutside(target, host) {
-  return !(target === document.body || host.contains(target) || target.closest?.('.sa-worklist'));
+  return !(target === document.body || host.contains(target) || target.closest?.('.sa-worklist,[role=tab]'));
 }

@@ -141,7 +141,9 @@ def test_maps_that_are_never_shown_are_refused_to_readers_and_not_to_auditors(
     for visitor in (LOCAL_READER, Visitor("anna", "reader"), Visitor("bert", "auditor")):
         with pytest.raises(ReadingLocked, match="keeps the heatmaps from its readers"):
             open_reading(study.services, visitor, study.ids[0], visitor.name)
+    assert readable_cases(study.services, LOCAL_READER) == []
     ada = Visitor("ada", "auditor")
+    assert [one.reader for one in readable_cases(study.services, ada)] == ["anna", "bert", ME]
     assert open_reading(study.services, ada, study.ids[0], "anna").regions == (HEART,)
 
 
