@@ -7,8 +7,8 @@ import { Outbox } from './outbox.js';
 export class Keeping {
   // panel: {caseId, isEditable, adopt(state), showReading(), say(text, isLasting), stage}, and history
   // where changes can be undone.
-  // ways: {noun, send(change), fetch(caseId), redo(change), returned(change)}; the noun is what is
-  // changed, and a change that was not saved is returned.
+  // ways: {noun, send(change), fetch(caseId), redo(change), refusing(), returned(change)}; the noun is
+  // what is changed, and a change that was not saved is returned.
   constructor(panel, ways) {
     Object.assign(this, { panel, ways, outbox: null });
     this.state = el('span', { class: 'sa-saved', role: 'status', 'aria-live': 'polite' });
@@ -39,6 +39,7 @@ export class Keeping {
       listener: {
         state: (name, pending) => this.showSaved(name, pending),
         acknowledged: (edit, state) => edit.image_id === this.panel.caseId && this.panel.adopt(state),
+        refusing: () => this.ways.refusing?.(),
         refused: (edits, body) => this.outdated(edits, body),
         rejected: (edit, body) => this.rejected(edit, body),
       },

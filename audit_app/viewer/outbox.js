@@ -9,7 +9,8 @@ const RETRY_MS = [300, 800, 2000, 4000, 8000];
 
 export class Outbox {
   // send(edit) resolves to {status, body}; it rejects when there is no server.
-  // listener: {state(name, pending), acknowledged(edit, reading), refused(edits, body), rejected(edit, body)}
+  // listener: {state(name, pending), acknowledged(edit, reading), refusing(edit), refused(edits, body),
+  // rejected(edit, body)}
   // seal: {close(text), open(sealed)}, both promises, or null.
   constructor({ prefix, clientId, storage, noteStorage, seal = null, send, listener, timers = globalThis }) {
     Object.assign(this, { prefix, clientId, storage, noteStorage, seal, send, listener, timers });
@@ -125,6 +126,9 @@ export class Outbox {
 
   // Outdated or locked: this edit and all later ones of the image wait for the reader's decision.
   hold(edit, body) {
+    this.isSending = true; // what is being typed is made an edit now and waits with the others
+    this.listener.refusing(edit);
+    this.isSending = false;
     const edits = this.pendingOf(edit.image_id);
     this.queue = this.queue.filter((other) => other.image_id !== edit.image_id);
     this.held.push(...edits);

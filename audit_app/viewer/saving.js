@@ -9,6 +9,7 @@ export class Saving extends Keeping {
   constructor(panel) {
     super(panel, {
       noun: 'reading', send: transport.sendEdit, fetch: transport.fetchReading, redo: (edit) => this.redo(edit),
+      refusing: () => panel.sidebar.keepNote(),
       // The work on an edit that was not saved belongs to the next one.
       returned: ({ image_id: caseId, active_ms: ms }) => panel.clock.add(caseId, ms ?? 0),
     });

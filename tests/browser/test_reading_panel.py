@@ -482,12 +482,17 @@ def test_an_outdated_edit_is_refused_and_what_was_drawn_can_be_made_again(
 ) -> None:
     name = "film-13.png"
     page.visit(name)
+    held: list[Route] = []
     for other in new_page(browser, server):
         other.visit(name)
         other.drag((50, 50), (120, 120))
         other.saved()
+        page.page.route("**/edits", lambda route: held.append(route), times=1)
         page.drag((300, 300), (360, 360))
-        expect(page.page.locator(".sa-conflict")).to_contain_text("changed elsewhere")
+        page.press("t")
+        page.page.keyboard.type("mine")
+        held[0].continue_()
+        expect(page.page.locator(".sa-conflict")).to_contain_text("2 changes were not saved")
         assert page.shown() == [[50, 50, 120, 120]]
         assert len(server.boxes(name)) == 1
         # The decision survives a reload, too.
@@ -496,9 +501,9 @@ def test_an_outdated_edit_is_refused_and_what_was_drawn_can_be_made_again(
         page.page.get_by_role("button", name="Make mine again").click()
         page.saved()
         expect(page.page.locator(".sa-conflict")).to_be_hidden()
-        assert [box for _, box in server.boxes(name)] == [
-            (50, 50, 120, 120),
-            (300, 300, 360, 360),
+        assert [(one.box.corners, one.note) for one in server.reading(name).regions] == [
+            ((50, 50, 120, 120), ""),
+            ((300, 300, 360, 360), "mine"),
         ]
 
 
@@ -545,6 +550,7 @@ def test_the_worklist_filters_searches_and_keeps_its_place(page: PanelPage) -> N
         ("read-view", "PA", ["film-mono1.dcm"]),
         ("read-by", "reader before", ["film-36.png"]),
         ("read-status", "Draft", None),
+        ("read-finding", "Cardiomegaly", None),
     ):
         dropdown(page.page, list_id, choice)
         if shown is None:

@@ -65,6 +65,7 @@ function setUp({ server = new Server(), storage = new Storage(), notes = new Sto
     listener: {
       state: (name, pending) => seen.states.push([name, pending]),
       acknowledged: (edit, reading) => seen.acknowledged.push([edit.sequence, reading.version]),
+      refusing: (edit) => seen.refusing?.(edit),
       refused: (edits, body) => seen.refused.push([edits.map((edit) => edit.sequence), body]),
       rejected: (edit, body) => seen.rejected.push([edit.sequence, body.message]),
     },
@@ -179,6 +180,17 @@ test('an outdated edit and those after it are held, and survive a reload as held
   const held = later.outbox.takeHeld('image');
   assert.deepEqual(held.map((edit) => edit.region.region_id), ['a', 'b']);
   assert.equal(storage.length, 0);
+});
+
+test('what is being typed when an edit is refused waits with it and is not sent on its own', async () => {
+  const { outbox, server, seen } = setUp();
+  server.version = 1; // which would fit the next edit by chance
+  seen.refusing = () => outbox.add('image', 1, put('a', 'Fracture'));
+  outbox.add('image', 0, put('a'));
+  await settled();
+  assert.deepEqual(seen.refused.map(([sequences]) => sequences), [[1, 2]]);
+  assert.deepEqual(server.applied, []);
+  assert.equal(outbox.heldOf('image').length, 2);
 });
 
 test('edits of other images go on while one image is held', async () => {
