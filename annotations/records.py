@@ -159,6 +159,7 @@ class Edit:
     region: Region | None = None  # for "put": the whole region after the change
     region_id: str = ""  # for "delete"
     no_finding: bool = False  # for "no_finding"
+    active_ms: int | None = None  # the reader's work since the edit before; None: not measured
 
 
 @dataclass(frozen=True, slots=True)

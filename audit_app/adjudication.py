@@ -13,7 +13,7 @@ from annotations.regions import Box
 from annotations.store.adjudications import Disputed, result_id
 from audit_app.services import Services
 from audit_app.session import Visitor
-from audit_app.viewer.state import case_meta, region_value
+from audit_app.viewer.state import case_meta, outbox_key, region_value
 
 # Told apart with every common form of colour blindness; each box bears its reader's name, too.
 COLOURS: Final = ("#56b4e9", "#e69f00")
@@ -38,13 +38,18 @@ def open_adjudication(
             raise ReadingLocked(
                 "commit your own reading of this image first; the readings of others are locked"
             )
-    return case_value(services, store.adjudications.begin(image_id, visitor.name, readers))
+    begun = store.adjudications.begin(image_id, visitor.name, readers)
+    return case_value(services, visitor, begun)
 
 
-def case_value(services: Services, adjudication: Adjudication) -> dict[str, Any]:
+def case_value(services: Services, visitor: Visitor, adjudication: Adjudication) -> dict[str, Any]:
     """The one atomic value of the panel, or the sentence why the picture cannot be shown."""
     image_id = adjudication.reading.image_id
-    frame = {"case_id": image_id, "sent_at": time.time_ns()}
+    frame = {
+        "case_id": image_id,
+        "outbox_key": outbox_key(services, visitor, "decisions"),
+        "sent_at": time.time_ns(),
+    }
     try:
         meta = case_meta(services, image_id)
     except AnnotationError as error:

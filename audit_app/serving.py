@@ -40,7 +40,9 @@ MAX_THREADS = 16
 SIGN_IN_MESSAGE = (
     "Sign in with the account that an admin of this workspace made for you. After five wrong "
     "passwords in a row the form does not answer for a while: 2 seconds, then twice as long "
-    "each time, at most 5 minutes. When very many sign in at once, try again in half a minute."
+    "each time, at most 5 minutes. When very many sign in at once, try again in half a minute. If "
+    "your session ended while you were reading: changes that were not saved yet are kept in this "
+    "browser and are saved when you sign in again."
 )
 # A page left open after its session ended would otherwise fail with each click.
 SIGN_IN_AGAIN = """<script>

@@ -9,6 +9,7 @@ from annotations.errors import InvalidRegion, ReadingLocked, UnknownFinding
 from annotations.findings import NO_FINDING, unknown_finding_message
 from annotations.protocol import Protocol, current_protocol
 from annotations.records import CommittedReading, Edit, Reading, Region
+from annotations.shapes import shape_value
 from audit_app.services import Services
 from audit_app.session import LOCAL_READER, Visitor
 
@@ -80,7 +81,7 @@ def _earlier_value(reading: CommittedReading) -> dict[str, Any]:
                 "finding": region.finding,
                 "certainty": region.certainty,
                 "box": list(region.box.corners),
-                "shape": None,
+                "shape": None if region.shape is None else shape_value(region.shape),
             }
             for region in reading.regions
         ],

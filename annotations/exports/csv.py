@@ -33,6 +33,8 @@ shape              JSON of the polygon or ellipse that a source drew inside the 
 occasion           reading; repeat (a second reading by the same reader); adjudication
 independent        1 when the reader had seen no other reading of the picture before this commit
 parents            of an adjudication: reading_id/commit_number of each reading it was made from
+active_ms          time on task: milliseconds at work on the case until this commit, without pauses;
+                   empty where it was not measured, and not read back by an import
 =================  =============================================================================
 """
 
@@ -83,6 +85,7 @@ COLUMNS: Final = (
     "occasion",
     "independent",
     "parents",
+    "active_ms",
 )
 
 
@@ -114,7 +117,8 @@ def list_rows(store: Store) -> Iterator[tuple[str | int, ...]]:
 def _cells_of_circumstances(store: Store, reading: CommittedReading) -> tuple[str | int, ...]:
     parents = store.adjudications.parents_of(reading.reading_id)
     links = " ".join(f"{parent.reading_id}/{parent.commit_number}" for parent in parents)
-    return (OCCASIONS[reading.occasion], int(reading.independent), links)
+    active_ms = store.readings.time_on_task(reading.reading_id).get(reading.commit_number, "")
+    return (OCCASIONS[reading.occasion], int(reading.independent), links, active_ms)
 
 
 def _rows_of_reading(

@@ -2,9 +2,11 @@
 
 Each line holds ``image`` (name, path, origin, sha256, height, width, view, patient, study),
 ``reading`` (reader, reader_kind, reading_id, commit_number, committed_at, blinded, imported,
-no_finding, content_sha256) and ``regions``: region_id, finding, certainty, box (x_min, y_min,
-x_max, y_max: integers, original pixels, half-open), note and shape (null, or kind and rings of a
-polygon or ellipse in original pixels). ``patient`` and ``study`` are the workspace's keyed hashes.
+no_finding, content_sha256, occasion, independent, active_ms) and ``regions``: region_id, finding,
+certainty, box (x_min, y_min, x_max, y_max: integers, original pixels, half-open), note and shape
+(null, or kind and rings of a polygon or ellipse in original pixels). ``patient`` and ``study`` are
+the workspace's keyed hashes. ``active_ms`` is the time on task: milliseconds at work on the case
+until this commit, without pauses; null where it was not measured.
 """
 
 from __future__ import annotations
@@ -27,9 +29,11 @@ def write_jsonl(store: Store, path: Path) -> Exported:
     with unfinished_file(path) as unfinished, unfinished.open("w", encoding="utf-8") as file:
         for item in list_readings(store, tuple(OCCASIONS)):
             for reading in item.readings:
+                times = store.readings.time_on_task(reading.reading_id)
+                active_ms = times.get(reading.commit_number)
                 line = {
                     "image": image_value(item.image),
-                    "reading": reading_value(reading),
+                    "reading": {**reading_value(reading), "active_ms": active_ms},
                     "parents": [
                         {"reading_id": one.reading_id, "commit_number": one.commit_number}
                         for one in store.adjudications.parents_of(reading.reading_id)

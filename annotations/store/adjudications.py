@@ -20,6 +20,7 @@ from annotations.records import (
 )
 from annotations.store import commits
 from annotations.store.connection import Connections
+from annotations.store.edits import check_sender, was_applied
 from annotations.store.encoding import now
 from annotations.store.images import find_image
 from annotations.store.keeping import keep_reading, log_reading, snapshot_reading
@@ -41,6 +42,8 @@ class Verdict:
     region_id: str
     decision: DecisionKind | None
     region: Region | None = None  # for "edit": as it shall be; its id does not matter
+    client_id: str = ""  # with the number behind it, kept at most once; "" when sent only once
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +120,26 @@ class Adjudications:
     def decide(
         self, image_id: str, adjudicator: str, verdict: Verdict, *, base_version: int
     ) -> Adjudication:
-        """The adjudication after this decision.
+        """The adjudication after this decision; one that was kept before changes nothing.
 
         Raises:
             StaleEdit: If it was changed since ``base_version``.
             ReadingLocked: If it is committed and was not reopened.
             UnknownRecord: If there is no such region in one of the parents.
-            InvalidRegion: If an edited region may not be saved.
+            InvalidRegion: If an edited region may not be saved, or the sender is not valid.
         """
         if verdict.decision is not None and verdict.decision not in get_args(DecisionKind):
             raise InvalidRegion(
                 f"unknown decision '{verdict.decision}'; known: {', '.join(get_args(DecisionKind))}"
             )
+        if verdict.client_id:
+            check_sender(verdict.client_id, verdict.sequence)
         with self._connections.write() as connection:
             known = self._vocabulary.findings()
             size = find_image(connection, image_id).size
             current = _loaded(connection, image_id, adjudicator)
+            if was_applied(connection, adjudicator, verdict.client_id, verdict.sequence):
+                return current
             check_open(current.reading)
             check_version(current.reading, base_version)
             original = _region_of_parent(current, verdict)
@@ -317,7 +324,8 @@ def _write(
         "before": before,
         "after": after,
     }
-    log_reading(connection, "decide", reading, details)
+    sent = (verdict.client_id, verdict.sequence)
+    log_reading(connection, "decide", reading, details, sent=sent)
 
 
 def _said(verdict: Verdict, original: Region, result: Region | None) -> DecisionKind | None:

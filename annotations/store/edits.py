@@ -12,6 +12,7 @@ from annotations.records import Edit, EditKind, Reading, Region
 from annotations.regions import Size
 from annotations.store.edit_log import LogEntry, append
 from annotations.store.regions import check_id, check_region, region_json
+from annotations.store.time_on_task import active_details, check_active
 from annotations.store.working_copy import put_region, set_columns
 
 
@@ -19,11 +20,9 @@ def check_edit(edit: Edit) -> None:
     """Refuse an edit that is incomplete in itself.
 
     Raises:
-        InvalidRegion: If its ids, number or kind are not valid, or its region is missing.
+        InvalidRegion: If its ids, numbers or kind are not valid, or its region is missing.
     """
-    check_id(edit.client_id, "client id")
-    if type(edit.sequence) is not int or not 0 <= edit.sequence < 2**53:
-        raise InvalidRegion(f"the sequence number {edit.sequence!r} is no whole number from 0 up")
+    check_sender(edit.client_id, edit.sequence)
     if edit.kind not in get_args(EditKind):
         raise InvalidRegion(
             f"unknown edit kind '{edit.kind}'; known: {', '.join(get_args(EditKind))}"
@@ -32,13 +31,25 @@ def check_edit(edit: Edit) -> None:
         raise InvalidRegion("a 'put' edit holds no region; send the whole region after the change")
     if edit.kind == "delete":
         check_id(edit.region_id, "region id")
+    check_active(edit.active_ms)
 
 
-def was_applied(connection: sqlite3.Connection, edit: Edit, reader: str) -> bool:
-    """Whether this reader's client sent the edit before and it was kept."""
+def check_sender(client_id: str, sequence: int) -> None:
+    """Refuse what cannot tell one change from every other one.
+
+    Raises:
+        InvalidRegion: If the client's id or the number is not valid.
+    """
+    check_id(client_id, "client id")
+    if type(sequence) is not int or not 0 <= sequence < 2**53:
+        raise InvalidRegion(f"the sequence number {sequence!r} is no whole number from 0 up")
+
+
+def was_applied(connection: sqlite3.Connection, reader: str, client_id: str, sequence: int) -> bool:
+    """Whether this reader's client sent the change before and it was kept."""
     row = connection.execute(
         "SELECT 1 FROM log WHERE client_id <> '' AND actor = ? AND client_id = ? AND sequence = ?",
-        (reader, edit.client_id, edit.sequence),
+        (reader, client_id, sequence),
     ).fetchone()
     return row is not None
 
@@ -56,6 +67,7 @@ def write_edit(
         "version": version,
         "commits": current.commits,
         "seen_heatmap_before": current.revealed_at is not None,
+        **active_details(edit.active_ms),
     }
     if edit.kind == "no_finding":
         details |= _write_no_finding(connection, edit, current)

@@ -9,6 +9,7 @@ from annotations.store import commits
 from annotations.store.edit_log import LogEntry, append
 from annotations.store.encoding import now
 from annotations.store.regions import region_json
+from annotations.store.time_on_task import active_details
 from annotations.store.working_copy import set_columns
 
 
@@ -27,7 +28,11 @@ def snapshot_reading(current: Reading) -> commits.Snapshot:
 
 
 def keep_reading(
-    connection: sqlite3.Connection, current: Reading, snapshot: commits.Snapshot
+    connection: sqlite3.Connection,
+    current: Reading,
+    snapshot: commits.Snapshot,
+    *,
+    active_ms: int | None = None,
 ) -> None:
     """Write a commit and its row of the log, and close the reading."""
     commits.insert_snapshot(connection, snapshot)
@@ -52,15 +57,27 @@ def keep_reading(
             "no_finding": snapshot.no_finding,
             "regions": [region_json(region) for region in snapshot.regions],
             "content_sha256": snapshot.content_sha256,
+            **active_details(active_ms),
         },
     )
 
 
 def log_reading(
-    connection: sqlite3.Connection, kind: str, current: Reading, details: dict[str, object]
+    connection: sqlite3.Connection,
+    kind: str,
+    current: Reading,
+    details: dict[str, object],
+    *,
+    sent: tuple[str, int] = ("", 0),
 ) -> None:
-    """Put what happened to a reading into the log."""
-    append(
-        connection,
-        LogEntry(kind, current.reader, current.reading_id, details, image_id=current.image_id),
-    )
+    """Put what happened to a reading into the log.
+
+    Args:
+        connection: Of the caller's transaction.
+        kind: Of the row.
+        current: The reading.
+        details: Of the row.
+        sent: Client id and number of a change that may be sent again.
+    """
+    entry = LogEntry(kind, current.reader, current.reading_id, details, current.image_id, *sent)
+    append(connection, entry)

@@ -35,6 +35,7 @@ from annotations.store.seen import (
     has_seen_map,
     note_seen,
 )
+from annotations.store.time_on_task import check_active, time_until_commits
 from annotations.store.vocabulary import Vocabulary
 from annotations.store.working_copy import create_reading, load_reading, put_region, set_columns
 
@@ -73,7 +74,7 @@ class Readings:
             known = self._vocabulary.findings()
             case = parse_case(edit.image_id)
             image = find_image(connection, case.image_id)
-            if edits.was_applied(connection, edit, reader):
+            if edits.was_applied(connection, reader, edit.client_id, edit.sequence):
                 return load_reading(connection, case, reader)
             ensure_reader(connection, reader, "person")
             current = load_reading(connection, case, reader)
@@ -86,7 +87,13 @@ class Readings:
             return load_reading(connection, case, reader)
 
     def commit(
-        self, case_id: str, reader: str, *, base_version: int, maps_open: bool = False
+        self,
+        case_id: str,
+        reader: str,
+        *,
+        base_version: int,
+        maps_open: bool = False,
+        active_ms: int | None = None,
     ) -> Reading:
         """The reading after its present state was kept as a version that never changes.
 
@@ -96,13 +103,16 @@ class Readings:
             base_version: The version that is committed.
             maps_open: Whether the protocol let the reader see heatmaps before; what is committed
                 under it counts as not blinded, looked at or not.
+            active_ms: How long the reader was at work since the last edit; None: not measured.
 
         Raises:
             IncompleteReading: If it has no region and does not say No Finding, or a region's
                 certainty was not said.
             ReadingLocked: If it is committed already and was not reopened.
             StaleEdit: If it was changed since ``base_version``.
+            InvalidRegion: If the time at work is none.
         """
+        check_active(active_ms)
         with self._connections.write() as connection:
             case = find_case(connection, case_id)
             current = load_reading(connection, case, reader)
@@ -115,7 +125,7 @@ class Readings:
                 blinded=not (maps_open or has_seen_map(connection, case.image_id, reader)),
                 independent=is_independent(connection, current),
             )
-            keep_reading(connection, current, snapshot)
+            keep_reading(connection, current, snapshot, active_ms=active_ms)
             return load_reading(connection, case, reader)
 
     def reopen(self, case_id: str, reader: str) -> Reading:
@@ -273,6 +283,11 @@ class Readings:
         wanted = commits.CommitFilter(latest, blinded_only, findings, readers, image_ids, occasions)
         with self._connections.read() as connection:
             return commits.one_per_reading(connection, wanted)
+
+    def time_on_task(self, reading_id: str) -> dict[int, int]:
+        """Milliseconds of work until each commit, by commit number; only what was measured."""
+        with self._connections.read() as connection:
+            return time_until_commits(connection, reading_id)
 
     def count_committed(self) -> int:
         """How many readings have at least one committed version."""

@@ -30,8 +30,11 @@ class Case:
 def readable_cases(services: Services, visitor: Visitor) -> list[Case]:
     """The committed readings that this visitor may compare, newest commit of each.
 
-    A reader sees only readings of their own; an auditor and an admin see all.
+    A reader sees only readings of their own, and none where the protocol keeps the maps from
+    readers; an auditor and an admin see all.
     """
+    if not study.may_ever_see_maps(services, visitor):
+        return []
     readers = [visitor.name] if visitor.role == "reader" else None
     readings = services.store.readings.committed(latest=True, blinded_only=False, readers=readers)
     readings += _open_drafts(services, visitor)

@@ -18,6 +18,7 @@ from audit_app.handlers import handler
 from audit_app.jobs import ACTIVE_STATUSES, submit_job
 from audit_app.services import Services
 from audit_app.session import Visitor
+from audit_app.study import may_ever_see_maps
 from audit_app.tabs.read import event_data
 from audit_app.viewer.compare import ComparePanel
 from model_store.saliency import SALIENCY_METHODS
@@ -27,6 +28,9 @@ SEPARATOR: Final = "|"
 NOTHING_TO_COMPARE: Final = (
     "**Nothing to compare yet.** Maps stay locked until a reading is committed: open the Read tab, "
     "mark what you see, and commit."
+)
+NEVER_SHOWN: Final = (
+    "**Nothing to compare.** The protocol of this workspace keeps the heatmaps from its readers."
 )
 NO_MODEL: Final = "**No model yet.** Add one in the tab Data & models."
 # What a handler gets whose inputs are a set.
@@ -235,8 +239,7 @@ def show_selection(
     """
     end_job(services, visitor, job_id)
     if selection is None:
-        sentence = NOTHING_TO_COMPARE if services.store.models.all() else NO_MODEL
-        return [None, sentence, None]
+        return [None, why_nothing(services, visitor), None]
     # The reading is opened first: nobody may cause maps of a reading they must not see.
     shown = view(services, visitor, selection, None)
     asked = job_params(services, selection)
@@ -245,6 +248,13 @@ def show_selection(
     kind, params = asked
     job = submit_job(services.workspace, services.store, kind, params, owner=visitor.name)
     return outputs(view(services, visitor, selection, job.job_id), job.job_id)
+
+
+def why_nothing(services: Services, visitor: Visitor) -> str:
+    """Why the tab is empty."""
+    if not may_ever_see_maps(services, visitor):
+        return NEVER_SHOWN
+    return NOTHING_TO_COMPARE if services.store.models.all() else NO_MODEL
 
 
 def end_job(services: Services, visitor: Visitor, job_id: int | None) -> None:
@@ -263,7 +273,7 @@ def refresh_selection(
 ) -> list[Any]:
     """Updates of panel and sentence for a page that waits; short when nothing is new."""
     if selection is None:
-        return [None, NOTHING_TO_COMPARE]
+        return [None, why_nothing(services, visitor)]
     short = unchanged(services, visitor, selection, job_id, data.get("stamp"))
     if short is not None:
         return [short, gr.skip()]

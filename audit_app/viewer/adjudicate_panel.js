@@ -1,10 +1,17 @@
 // Two readings side by side and what comes of them: each region accepted, edited or rejected.
-// The server says how it stands after every decision; nothing is believed before it was acknowledged.
+// Decisions are kept until the server has answered, as edits are in the reading panel.
 
-import { el } from './dom.js';
+import { bare, decided, withDecisions } from './adjudicating.js';
+import { nudgeOrPan, pictureCommands } from './commands.js';
+import { Deciding } from './deciding.js';
+import { el, isTyping } from './dom.js';
+import { Keyboard } from './keyboard.js';
 import { prepared } from './meta.js';
 import { PixelCache } from './pixels.js';
 import { Raster } from './raster.js';
+import { buildShortcutSheet } from './sheet.js';
+import { Stepping } from './stepping.js';
+import { PresetList } from './toolbar.js';
 import * as transport from './transport.js';
 import { RadiographViewer } from './viewer.js';
 
@@ -16,9 +23,13 @@ const PLACES = ['left', 'result', 'right'];
 export class AdjudicationPanel {
   // trigger(event, data) reaches Python: 'changed' and 'step'.
   constructor(host, trigger = () => {}) {
-    Object.assign(this, { host, trigger, caseId: null, state: null, opening: 0, isBusy: false, versions: new Map() });
+    Object.assign(this, { host, trigger, caseId: null, state: null, opening: 0, isHidden: false });
     this.pixels = new PixelCache({ fetchPixels: transport.fetchPixels });
+    this.saving = new Deciding(this);
+    this.stepping = new Stepping(this);
     this.build();
+    this.keyboard = new Keyboard(this);
+    this.listen();
     host.adjudicationPanel = this;
     this.show(null);
   }
@@ -29,23 +40,51 @@ export class AdjudicationPanel {
     const button = (text, title, click) => el('button', { type: 'button', class: 'sa-tool', text, title, on: { click } });
     this.title = el('h2', { class: 'sa-case-name' });
     this.badge = el('span', { class: 'sa-badge' });
-    this.saved = el('span', { class: 'sa-saved', role: 'status', 'aria-live': 'polite' });
-    this.presets = el('select', { 'aria-label': 'Window preset', on: { change: () => this.choosePreset() } });
+    this.presets = new PresetList((index) => this.choosePreset(index));
+    this.toolbar = { press: () => {} }; // without buttons that stay pressed
     this.message = el('p', { class: 'sa-message', role: 'alert', hidden: true });
     this.panes = Object.fromEntries(PLACES.map((place) => [place, this.buildPane(place)]));
     this.list = el('div', { class: 'sa-side-scroll' });
-    this.commit = el('button', { type: 'button', class: 'sa-commit', on: { click: () => this.sendCommit() } });
-    this.correct = el('button', { type: 'button', text: 'Correct', title: 'Open it again; the committed version stays', on: { click: () => this.send('reopen', {}) } });
+    this.commit = el('button', { type: 'button', class: 'sa-commit', on: { click: () => this.saving.act('commit') } });
+    this.correct = el('button', { type: 'button', text: 'Correct', title: 'Open it again; the committed version stays', on: { click: () => this.saving.act('reopen') } });
     this.empty = el('p', { class: 'sa-empty' });
     this.main = el('div', { class: 'sa-main sa-adjudicate' },
       ...PLACES.map((place) => this.panes[place].root),
       el('aside', { class: 'sa-side', 'aria-label': 'Decisions' }, this.list, el('section', { class: 'sa-committing', 'aria-label': 'Commit' }, this.commit, this.correct)));
+    this.commands = this.buildCommands();
+    this.sheet = buildShortcutSheet(this.commands);
     this.host.classList.add('sa-panel');
     this.host.replaceChildren(
-      el('header', { class: 'sa-top' }, this.title, this.badge, el('div', { class: 'sa-spacer' }), this.presets,
-        button('Fit', 'Fit to the panes', () => this.viewers()[0].picture.fit()),
-        button('‹', 'Previous picture', () => this.step(-1)), button('›', 'Next picture', () => this.step(1)), this.saved),
-      this.message, this.main, this.empty);
+      el('header', { class: 'sa-top' }, this.title, this.badge, el('div', { class: 'sa-spacer' }), this.presets.root,
+        button('Fit', 'Fit to the panes (F)', () => this.commands.fit()),
+        button('‹', 'Previous picture (K)', () => this.stepping.step(-1)), button('›', 'Next picture (J)', () => this.stepping.step(1)),
+        button('?', 'Keyboard shortcuts (?)', () => this.commands.help()), this.saving.state),
+      this.saving.conflict, this.message, this.main, this.empty, this.sheet);
+  }
+
+  // The keys of the reading panel for what both have.
+  buildCommands() {
+    const { viewer, stage } = this.panes.result;
+    const own = {
+      next: () => this.stepping.step(1),
+      previous: () => this.stepping.step(-1),
+      commit: () => { if (this.caseId && !this.commit.hidden && !this.commit.disabled) this.saving.act('commit'); },
+      nudge: (event) => nudgeOrPan(viewer, event, stage.contains(event.target)),
+      escape: () => this.state && this.selectResult(null),
+    };
+    return { ...pictureCommands(this), ...own };
+  }
+
+  listen() {
+    this.disposal = new AbortController();
+    const on = (target, type, listener) => target.addEventListener(type, (event) => {
+      if (this.host.isConnected) listener(event);
+      else this.disposal.abort();
+    }, { signal: this.disposal.signal });
+    on(document, 'keydown', (event) => this.keyboard.down(event));
+    on(document, 'keyup', (event) => this.keyboard.up(event));
+    on(window, 'blur', () => this.keyboard.released());
+    on(window, 'online', () => this.saving.retryNow());
   }
 
   buildPane(place) {
@@ -57,22 +96,30 @@ export class AdjudicationPanel {
       edit: (change) => this.resultChanged(change),
       refuse: (text) => this.say(text),
       selected: (id) => this.selected(place, id),
-      windowChanged: () => {},
+      windowChanged: () => this.presets.show(-1),
       colourOf: (finding, region) => this.colourOf(place, region),
     });
     viewer.gestures.tool = 'select';
-    if (place === 'result') stage.addEventListener('keydown', (event) => this.nudge(event));
     this.tie(viewer.picture);
     return { root, title, note, stage, viewer };
   }
 
   // Zoom, place and window are the same everywhere.
   tie(picture) {
-    const own = { setView: picture.setView.bind(picture), setPreset: picture.setPreset.bind(picture) };
-    picture.ownSetView = own.setView;
-    picture.ownSetPreset = own.setPreset;
-    picture.setView = (...details) => this.viewers().forEach((viewer) => viewer.picture.ownSetView(...details));
-    picture.setPreset = (preset) => this.viewers().forEach((viewer) => viewer.picture.ownSetPreset(preset));
+    picture.own = {};
+    for (const name of ['setView', 'setPreset', 'setInverted']) {
+      picture.own[name] = picture[name].bind(picture);
+      picture[name] = (...details) => this.viewers().forEach((viewer) => viewer.picture.own[name](...details));
+    }
+  }
+
+  // Whose keys move and window all three.
+  get viewer() {
+    return this.panes.result.viewer;
+  }
+
+  get stage() {
+    return this.panes.result.stage;
   }
 
   viewers() {
@@ -83,6 +130,8 @@ export class AdjudicationPanel {
 
   // {case_id, meta, adjudication}, {case_id, problem}, or null.
   show(value) {
+    this.stepping.answered();
+    if (value) this.saving.start(value);
     const problem = value ? value.problem : 'Choose a picture that two readers have committed.';
     this.host.classList.toggle('sa-is-empty', Boolean(problem));
     this.main.hidden = Boolean(problem);
@@ -92,25 +141,27 @@ export class AdjudicationPanel {
       this.caseId = null;
       this.title.textContent = '';
       this.badge.textContent = '';
+      this.saving.conflict.hidden = true;
       this.viewers().forEach((viewer) => viewer.close());
       return;
     }
     if (value.case_id !== this.caseId) this.open(value);
     this.adopt(value.adjudication);
+    this.saving.showConflict();
   }
 
   open(value) {
     this.opening += 1;
     this.caseId = value.case_id;
     this.selectedId = null;
+    this.state = null;
     this.meta = prepared(value.meta);
     this.title.textContent = this.meta.name;
     this.say('');
-    this.saved.textContent = '';
-    this.presets.replaceChildren(...this.meta.presets.map((preset, at) => el('option', { value: at, text: preset.name })));
-    this.presets.value = String(this.meta.default_preset);
+    this.presets.fill(this.meta.presets, this.meta.default_preset);
     this.viewers().forEach((viewer) => viewer.open(this.meta));
     this.loadPicture(this.opening);
+    if (!isTyping(document.activeElement)) this.stage.focus({ preventScroll: true }); // for its keys
   }
 
   async loadPicture(opening) {
@@ -124,17 +175,24 @@ export class AdjudicationPanel {
     }
   }
 
-  choosePreset() {
-    const preset = this.meta?.presets[Number(this.presets.value)];
-    if (preset) this.viewers()[0].picture.setPreset(preset);
+  choosePreset(index) {
+    const preset = this.meta?.presets[index];
+    if (preset) this.viewer.picture.setPreset(preset);
+    this.presets.show(index);
   }
 
   // --- how it stands -----------------------------------------------------------------------------
 
+  // The server's word, with what it has not answered yet on top.
   adopt(state) {
-    if (state.image_id !== this.caseId) return;
-    this.state = state;
-    this.versions.set(state.image_id, state.version);
+    const isOvertaken = this.state && state.version < this.state.version;
+    if (state.image_id !== this.caseId || isOvertaken) return;
+    this.state = withDecisions(state, this.saving.pendingOf(this.caseId));
+    this.showReading();
+  }
+
+  showReading() {
+    const { state } = this;
     const [left, right] = state.parents;
     this.showParent(this.panes.left, left);
     this.showParent(this.panes.right, right);
@@ -243,15 +301,27 @@ export class AdjudicationPanel {
 
   // --- what the adjudicator does -----------------------------------------------------------------
 
+  get isEditable() {
+    return Boolean(this.state?.is_open);
+  }
+
+  perform(change) {
+    const base = this.state.nextBase;
+    this.say('');
+    this.state = decided(this.state, change);
+    this.saving.add(this.caseId, base, change);
+    this.showReading();
+  }
+
   // The same decision once more takes it back.
-  async decide(parent, region, name) {
+  decide(parent, region, name) {
     const isEdit = name === 'edit';
     if (name === 'accept' && region.decision === 'accept' && this.shownDecision(region) === 'edit') return this.selectResult(null);
     const decision = region.decision === name && !isEdit ? null : name;
     const result = this.resultOf(region.result_id) ?? region;
     const body = { parent_id: parent.parent_id, region_id: region.region_id, decision };
-    if (!isEdit) await this.send('decide', body);
-    else if (!this.resultOf(region.result_id)) await this.send('decide', { ...body, region: bare(result) });
+    if (!isEdit) this.perform(body);
+    else if (!this.resultOf(region.result_id)) this.perform({ ...body, region: bare(result) });
     return this.selectResult(isEdit ? region.result_id : null);
   }
 
@@ -273,13 +343,6 @@ export class AdjudicationPanel {
     return this.state.parents.flatMap((parent) => parent.regions).find((region) => region.region_id === id);
   }
 
-  nudge(event) {
-    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (!by || event.ctrlKey || event.altKey) return;
-    const step = event.shiftKey ? 10 : 1;
-    if (this.panes.result.viewer.nudge(by[0] * step, by[1] * step, event.repeat)) event.preventDefault();
-  }
-
   // The viewer of the result changed a box; it draws nothing new and deletes nothing.
   resultChanged({ kind, region }) {
     const before = kind === 'put' && this.resultOf(region.region_id);
@@ -290,61 +353,15 @@ export class AdjudicationPanel {
 
   changeResult(region, changes) {
     const origin = this.originOf(region.region_id);
-    if (!origin || !this.state.is_open) return;
-    this.send('decide', {
+    if (!origin || !this.isEditable) return;
+    this.perform({
       parent_id: origin.parent.parent_id, region_id: origin.region.region_id, decision: 'edit', region: bare({ ...region, ...changes }),
     });
   }
 
-  step(by) {
-    if (this.caseId) this.trigger('step', { case_id: this.caseId, step: by });
-  }
-
-  sendCommit() {
-    this.send('commit', {});
-  }
-
-  // One request at a time, each on the version that the last answer gave.
-  // Each for the case it was made in, also when that was left meanwhile.
-  send(action, body) {
-    const made = { caseId: this.caseId, name: this.meta?.name };
-    this.sending = (this.sending ?? Promise.resolve()).then(() => this.sendNow(action, body, made));
-    return this.sending;
-  }
-
-  async sendNow(action, body, { caseId, name }) {
-    if (!this.versions.has(caseId)) return;
-    this.showSaved('saving', 'Saving …');
-    const answer = await transport.adjudicate(caseId, action, { ...body, base_version: this.versions.get(caseId) }).catch(() => null);
-    const isOpen = caseId === this.caseId;
-    if (answer?.body?.ok) {
-      this.versions.set(caseId, answer.body.adjudication.version);
-      this.showSaved('saved', 'Saved');
-      if (isOpen) this.say('');
-      if (isOpen) this.adopt(answer.body.adjudication);
-      if (action !== 'decide') this.trigger('changed', { case_id: caseId });
-    } else {
-      this.showSaved('retrying', 'Not saved');
-      this.say(`${isOpen ? '' : `${name}: `}Not saved: ${answer?.body?.message ?? 'the server did not answer; try again'}`);
-      if (isOpen) await this.refresh(caseId);
-    }
-  }
-
-  async refresh(caseId) {
-    const answer = await transport.fetchAdjudication(caseId).catch(() => null);
-    if (answer?.body?.ok && caseId === this.caseId) this.adopt(answer.body.adjudication);
-  }
-
-  showSaved(state, text) {
-    this.saved.dataset.state = state;
-    this.saved.textContent = text;
-  }
-
+  // A sentence under the buttons, until another one is said.
   say(text) {
     this.message.textContent = text;
     this.message.hidden = !text;
   }
 }
-
-// What the server takes of a region.
-const bare = ({ region_id, finding, certainty, box, note, shape }) => ({ region_id, finding, certainty, box, note, shape });

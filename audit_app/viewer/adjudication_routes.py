@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast, get_args
+from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
 
-from annotations.records import Adjudication, DecisionKind, Role
-from annotations.store.adjudications import Verdict
+from annotations.records import Adjudication, Role
+from annotations.store.adjudications import result_id
 from audit_app.adjudication import adjudication_value
 from audit_app.services import Services
 from audit_app.session import Visitor
-from audit_app.viewer.forms import InvalidRequest, parse_base_version, parse_region
+from audit_app.viewer.forms import InvalidRequest, parse_base_version, parse_verdict
 
 ADJUDICATORS: Final[tuple[Role, ...]] = ("auditor",)
-FIELDS: Final = frozenset({"base_version", "parent_id", "region_id", "decision", "region"})
 NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 def send_adjudication(services: Services, visitor: Visitor, image_id: str, _body: Any) -> Response:
     """The visitor's adjudication as it stands."""
-    found = services.store.adjudications.get(image_id, visitor.name)
-    if found is None:
-        raise InvalidRequest("this image is not being adjudicated by you; choose it in the list")
-    return _acknowledge(found)
+    return _acknowledge(_begun(services, visitor, image_id))
 
 
 def decide(services: Services, visitor: Visitor, image_id: str, body: Any) -> Response:
-    """Keep one decision."""
-    version, verdict = parse_verdict(services, image_id, body)
+    """Keep one decision, at most once."""
+    notes = _notes_of(_begun(services, visitor, image_id))
+    version, verdict = parse_verdict(body, services.store.images.get(image_id), notes)
     return _acknowledge(
         services.store.adjudications.decide(image_id, visitor.name, verdict, base_version=version)
     )
@@ -49,31 +46,21 @@ def reopen_adjudication(
     return _acknowledge(services.store.adjudications.reopen(image_id, visitor.name))
 
 
-def parse_verdict(services: Services, image_id: str, body: Any) -> tuple[int, Verdict]:
-    """Version and decision that a body holds.
+def _begun(services: Services, visitor: Visitor, image_id: str) -> Adjudication:
+    found = services.store.adjudications.get(image_id, visitor.name)
+    if found is None:
+        raise InvalidRequest("this image is not being adjudicated by you; choose it in the list")
+    return found
 
-    Raises:
-        InvalidRequest: If a field is missing, unknown or of another type.
-    """
-    if not isinstance(body, dict) or not set(body) <= FIELDS:
-        raise InvalidRequest(f"a decision must be a JSON object with {', '.join(sorted(FIELDS))}")
-    ids = {name: body.get(name) for name in ("parent_id", "region_id")}
-    for name, value in ids.items():
-        if not isinstance(value, str) or not value:
-            raise InvalidRequest(f"the field {name!r} is {value!r}; expected a text")
-    decision = body.get("decision")
-    if decision is not None and decision not in get_args(DecisionKind):
-        raise InvalidRequest(
-            f"the decision {decision!r} is not known; expected {', '.join(get_args(DecisionKind))} "
-            "or null"
-        )
-    image = services.store.images.get(image_id)
-    region = parse_region(body.get("region"), image) if decision == "edit" else None
-    version = parse_base_version({"base_version": body.get("base_version")})
-    verdict = Verdict(
-        str(ids["parent_id"]), str(ids["region_id"]), cast("DecisionKind | None", decision), region
-    )
-    return version, verdict
+
+def _notes_of(adjudication: Adjudication) -> dict[str, str]:
+    """The notes of the parents' regions, by their ids and by those of what comes of them."""
+    notes: dict[str, str] = {}
+    for parent in adjudication.parents:
+        for region in parent.regions:
+            ids = (region.region_id, result_id(parent.reading_id, region.region_id))
+            notes |= dict.fromkeys(ids, region.note)
+    return notes
 
 
 def _acknowledge(adjudication: Adjudication) -> JSONResponse:

@@ -19,7 +19,8 @@ function toolCommands(panel) {
   return { draw: choose('draw'), select: choose('select'), pan: choose('pan'), measure: choose('measure') };
 }
 
-function pictureCommands(panel) {
+// Of any panel that shows one picture, once or in several viewers that are tied together.
+export function pictureCommands(panel) {
   const { viewer, toolbar } = panel;
   const { picture } = viewer;
   const open = (action) => (...details) => (viewer.isOpen() ? action(...details) : false);
@@ -62,8 +63,15 @@ const brighten = ({ meta, isInverted }) => ((meta.photometric === 'MONOCHROME1')
 // Held as a key, switched as a button.
 function hide(panel, event) {
   if (event?.type !== 'keydown') panel.isHidden = !panel.isHidden;
-  panel.viewer.setHidden(event?.type === 'keydown' || panel.isHidden);
+  panel.viewers().forEach((viewer) => viewer.setHidden(event?.type === 'keydown' || panel.isHidden));
   panel.toolbar.press('hide', Boolean(panel.isHidden));
+}
+
+export function nudgeOrPan(viewer, event, mayNudge = true) {
+  if (!viewer.isOpen()) return false;
+  const [x, y] = ARROWS[event.key.toLowerCase()];
+  const by = event.shiftKey ? 10 : 1;
+  return (mayNudge && viewer.nudge(x * by, y * by, event.repeat)) || viewer.picture.panBy(-x * PAN_PX, -y * PAN_PX);
 }
 
 function boxCommands(panel) {
@@ -87,12 +95,7 @@ function boxCommands(panel) {
     probable: certainty('probable'),
     possible: certainty('possible'),
     note: () => (viewer.selected() ? sidebar.note.focus() : false),
-    nudge: (event) => {
-      if (!viewer.isOpen()) return false;
-      const [x, y] = ARROWS[event.key.toLowerCase()];
-      const by = event.shiftKey ? 10 : 1;
-      return viewer.nudge(x * by, y * by, event.repeat) || viewer.picture.panBy(-x * PAN_PX, -y * PAN_PX);
-    },
+    nudge: (event) => nudgeOrPan(viewer, event),
     place: (event) => (viewer.isOpen() && panel.isEditable && !event?.repeat ? viewer.place() : false),
     resize: (event) => {
       const [x, y] = ARROWS[event.key.toLowerCase()];
@@ -114,8 +117,8 @@ function boxCommands(panel) {
 
 function caseCommands(panel) {
   return {
-    next: () => panel.step(1),
-    previous: () => panel.step(-1),
+    next: () => panel.stepping.step(1),
+    previous: () => panel.stepping.step(-1),
     commit: () => { panel.saving.commit(); },
     correct: () => { panel.saving.correct(); },
     compare: () => panel.trigger('compare', { case_id: panel.caseId }),

@@ -5,14 +5,35 @@ from __future__ import annotations
 from typing import Any, Final, cast, get_args
 
 from annotations.errors import AnnotationError
-from annotations.records import CERTAINTIES, Certainty, Edit, EditKind, ImageRecord, Region
+from annotations.records import (
+    CERTAINTIES,
+    Certainty,
+    DecisionKind,
+    Edit,
+    EditKind,
+    ImageRecord,
+    Region,
+)
 from annotations.regions import Box, parse_box
 from annotations.shapes import Shape, parse_shape
+from annotations.store.adjudications import Verdict
 
 MAX_NUMBER: Final = 2**53
 MAX_CORNER: Final = 1e7
 EDIT_FIELDS: Final = frozenset(
-    {"client_id", "sequence", "base_version", "kind", "region", "region_id", "no_finding"}
+    {
+        "client_id",
+        "sequence",
+        "base_version",
+        "kind",
+        "region",
+        "region_id",
+        "no_finding",
+        "active_ms",
+    }
+)
+VERDICT_FIELDS: Final = frozenset(
+    {"client_id", "sequence", "base_version", "parent_id", "region_id", "decision", "region"}
 )
 REGION_FIELDS: Final = frozenset({"region_id", "finding", "certainty", "box", "note", "shape"})
 
@@ -49,6 +70,7 @@ def parse_edit(body: object, image: ImageRecord, known_notes: dict[str, str]) ->
         region=_region(fields.get("region"), image, known_notes) if kind == "put" else None,
         region_id=_text(fields, "region_id") if kind == "delete" else "",
         no_finding=_truth(fields, "no_finding") if kind == "no_finding" else False,
+        active_ms=_active(fields),
     )
 
 
@@ -59,6 +81,21 @@ def parse_base_version(body: object) -> int:
         InvalidRequest: If there is none.
     """
     return _whole(_object(body, frozenset({"base_version"}), "a commit"), "base_version")
+
+
+def parse_commit(body: object) -> tuple[int, int | None]:
+    """Version and time at work that the commit of a reading names.
+
+    Raises:
+        InvalidRequest: If there is no version, or the time is none.
+    """
+    fields = _object(body, frozenset({"base_version", "active_ms"}), "a commit")
+    return _whole(fields, "base_version"), _active(fields)
+
+
+def _active(fields: dict[str, Any]) -> int | None:
+    """Milliseconds at work; None when the page did not measure."""
+    return None if fields.get("active_ms") is None else _whole(fields, "active_ms")
 
 
 def _region(value: object, image: ImageRecord, known_notes: dict[str, str]) -> Region:
@@ -82,14 +119,36 @@ def _region(value: object, image: ImageRecord, known_notes: dict[str, str]) -> R
     )
 
 
-def parse_region(value: object, image: ImageRecord) -> Region:
-    """The region that a body holds.
+def parse_verdict(
+    body: object, image: ImageRecord, known_notes: dict[str, str]
+) -> tuple[int, Verdict]:
+    """Version and decision that a body holds.
+
+    Args:
+        body: Decoded JSON.
+        image: The image that it is about.
+        known_notes: As for ``parse_edit``.
 
     Raises:
         InvalidRequest: If a field is missing, unknown or of another type.
         InvalidRegion: If the box or the shape is not one, or lies outside the picture.
     """
-    return _region(value, image, {})
+    fields = _object(body, VERDICT_FIELDS, "a decision")
+    decision = fields.get("decision")
+    if decision is not None and decision not in get_args(DecisionKind):
+        raise InvalidRequest(
+            f"the decision {decision!r} is not known; expected {', '.join(get_args(DecisionKind))} "
+            "or null"
+        )
+    is_edit = decision == "edit"
+    return _whole(fields, "base_version"), Verdict(
+        parent_id=_text(fields, "parent_id"),
+        region_id=_text(fields, "region_id"),
+        decision=cast("DecisionKind | None", decision),
+        region=_region(fields.get("region"), image, known_notes) if is_edit else None,
+        client_id=_text(fields, "client_id"),
+        sequence=_whole(fields, "sequence"),
+    )
 
 
 def _shape(value: object) -> Shape | None:

@@ -3,21 +3,26 @@
 // (client_id, sequence) once, so sending twice is harmless.
 //
 // What is stored: opaque ids, findings and boxes. The text of a note may say more than that; it goes to
-// the second storage (the tab's own), which ends with the tab.
+// the second storage (the tab's own), which ends with the tab, and sealed to the lasting one.
 
 const RETRY_MS = [300, 800, 2000, 4000, 8000];
 
 export class Outbox {
   // send(edit) resolves to {status, body}; it rejects when there is no server.
-  // listener: {state(name, pending), acknowledged(edit, reading), refused(edits, body), rejected(edit, body)}
-  constructor({ prefix, clientId, storage, noteStorage, send, listener, timers = globalThis }) {
-    Object.assign(this, { prefix, clientId, storage, noteStorage, send, listener, timers });
+  // listener: {state(name, pending), acknowledged(edit, reading), refusing(edit), refused(edits, body),
+  // rejected(edit, body)}
+  // seal: {close(text), open(sealed)}, both promises, or null.
+  constructor({ prefix, clientId, storage, noteStorage, seal = null, send, listener, timers = globalThis }) {
+    Object.assign(this, { prefix, clientId, storage, noteStorage, seal, send, listener, timers });
     this.queue = [];
     this.held = []; // refused as outdated; kept until the reader decides
     this.sequence = 0;
     this.failures = 0;
     this.isSending = false;
     this.isStorageBroken = false;
+    this.isStarted = false;
+    this.toOpen = []; // edits whose note lies sealed in the storage
+    this.isSafe = new WeakSet(); // edits whose note outlives the tab
     this.waiting = [];
     this.restore();
   }
@@ -25,16 +30,25 @@ export class Outbox {
   // What an earlier page (or another tab) left behind.
   restore() {
     for (const key of this.storedKeys()) {
-      for (const edit of this.read(key)) {
+      for (const { held, sealed, ...edit } of this.read(key)) {
         const complete = this.withNote(edit);
-        (edit.held ? this.held : this.queue).push(complete);
+        if (sealed) this.toOpen.push([complete, sealed]);
+        (held ? this.held : this.queue).push(complete);
       }
     }
   }
 
-  start() {
+  async start() {
     this.announce();
+    await this.openNotes();
+    this.isStarted = true;
     this.pump();
+  }
+
+  // Whether something would end with the tab: a note that is not sealed yet, or everything.
+  isAtRisk() {
+    const unsaved = [...this.queue, ...this.held];
+    return unsaved.some((edit) => this.isStorageBroken || (edit.region?.note && !this.isSafe.has(edit)));
   }
 
   add(imageId, baseVersion, change) {
@@ -80,7 +94,7 @@ export class Outbox {
 
   async pump() {
     const edit = this.queue[0];
-    if (this.isSending || !edit) return;
+    if (this.isSending || !this.isStarted || !edit) return;
     this.isSending = true;
     let answer = null;
     try {
@@ -112,6 +126,9 @@ export class Outbox {
 
   // Outdated or locked: this edit and all later ones of the image wait for the reader's decision.
   hold(edit, body) {
+    this.isSending = true; // what is being typed is made an edit now and waits with the others
+    this.listener.refusing(edit);
+    this.isSending = false;
     const edits = this.pendingOf(edit.image_id);
     this.queue = this.queue.filter((other) => other.image_id !== edit.image_id);
     this.held.push(...edits);
@@ -202,14 +219,27 @@ export class Outbox {
     return `${this.prefix}note/${edit.client_id}/${edit.sequence}`;
   }
 
-  keepNote(edit) {
-    if (edit.region?.note) this.onNotes((notes) => notes.setItem(this.noteKey(edit), edit.region.note));
+  // In the tab's own storage at once, for a reload; sealed in the lasting one a moment later.
+  async keepNote(edit) {
+    if (!edit.region?.note) return;
+    this.onNotes((notes) => notes.setItem(this.noteKey(edit), edit.region.note));
+    const sealed = await this.seal?.close(edit.region.note);
+    if (!sealed) return;
+    this.update(edit, (stored) => stored.map((item) => (item.sequence === edit.sequence ? { ...item, sealed } : item)));
+    this.isSafe.add(edit);
   }
 
   withNote(edit) {
     const note = this.onNotes((notes) => notes.getItem(this.noteKey(edit)));
-    const { held: _, ...rest } = edit;
-    return note ? { ...rest, region: { ...rest.region, note } } : rest;
+    return note ? { ...edit, region: { ...edit.region, note } } : edit;
+  }
+
+  async openNotes() {
+    for (const [edit, sealed] of this.toOpen) {
+      const note = await this.seal?.open(sealed).catch(() => null); // null: of another key
+      if (note) edit.region.note = note;
+      this.isSafe.add(edit);
+    }
   }
 
   onNotes(action) {

@@ -2,28 +2,29 @@
 // The server sends one value {case_id, meta, reading, ...}; edits go to our own routes and are acknowledged.
 
 import { el, isTyping } from './dom.js';
+import { Keyboard } from './keyboard.js';
 import { prepared } from './meta.js';
-import { comboOf, commandOf } from './keys.js';
 import { PixelCache, sha256 } from './pixels.js';
 import { History, ReadingModel } from './reading.js';
 import { Saving } from './saving.js';
 import { buildShortcutSheet } from './sheet.js';
 import { Sidebar } from './sidebar.js';
+import { Stepping } from './stepping.js';
 import { Toolbar } from './toolbar.js';
 import * as transport from './transport.js';
 import { RadiographViewer } from './viewer.js';
 import { buildCommands } from './commands.js';
 import { coloured } from './earlier.js';
+import { WorkClock } from './work_clock.js';
 
 const MESSAGE_MS = 6000;
-const STEP_ANSWER_MS = 4000;
-const STEP_TRIES = 4;
 const STATUS_NAMES = { new: 'not read', draft: 'draft', committed: 'committed', revised: 'revised' };
 
 export class ReadingPanel {
   // trigger(event, data) reaches Python: 'step', 'changed', 'compare'.
   constructor(host, trigger) {
     Object.assign(this, { host, trigger, caseId: null, model: null, history: new History(), opening: 0 });
+    this.clock = new WorkClock(() => this.workedOn());
     this.saving = new Saving(this);
     this.pixels = new PixelCache({ fetchPixels: transport.fetchPixels });
     this.colours = new Map();
@@ -31,6 +32,8 @@ export class ReadingPanel {
     this.build();
     this.viewer = new RadiographViewer(this.stage, this.viewerOwner());
     this.commands = buildCommands(this);
+    this.keyboard = new Keyboard(this);
+    this.stepping = new Stepping(this);
     this.listen();
     this.showEmpty('Choose a case in the worklist.');
     host.readingPanel = this;
@@ -62,7 +65,7 @@ export class ReadingPanel {
       edit: (change, tag) => this.edit(change, tag),
       refuse: (text) => this.say(text),
       selected: () => this.selectionChanged(),
-      windowChanged: () => this.toolbar.showPreset(-1),
+      windowChanged: () => this.toolbar.presets.show(-1),
       colourOf: (finding) => this.colourOf(finding),
     };
   }
@@ -79,34 +82,50 @@ export class ReadingPanel {
   }
 
   listen() {
-    const active = (listener) => (event) => {
+    this.disposal = new AbortController();
+    const on = (target, type, listener, options = {}) => target.addEventListener(type, (event) => {
       if (this.host.isConnected) listener(event);
       else this.dispose();
-    };
-    this.listeners = [
-      ['keydown', active((event) => this.keyDown(event))],
-      ['keyup', active((event) => this.keyUp(event))],
-    ];
-    this.ofWindow = [
-      ['online', active(() => this.saving.retryNow())],
-      ['blur', active(() => this.keysReleased())],
-    ];
-    for (const [type, listener] of this.listeners) document.addEventListener(type, listener);
-    for (const [type, listener] of this.ofWindow) window.addEventListener(type, listener);
+    }, { ...options, signal: this.disposal.signal });
+    on(document, 'keydown', (event) => this.keyboard.down(event));
+    on(document, 'keyup', (event) => this.keyboard.up(event));
+    on(window, 'blur', () => this.keyboard.released());
+    on(window, 'online', () => this.saving.retryNow());
+    on(window, 'beforeunload', (event) => this.leaving(event));
+    // Signs of life count wherever they go, also where somebody else ends the event.
+    for (const type of ['keydown', 'pointerdown', 'pointermove', 'wheel']) {
+      on(document, type, () => this.clock.beat(), { capture: true, passive: true });
+    }
+    on(document, 'visibilitychange', () => this.clock.turn());
+    on(window, 'pagehide', () => this.clock.keep());
   }
 
   dispose() {
-    for (const [type, listener] of this.listeners) document.removeEventListener(type, listener);
-    for (const [type, listener] of this.ofWindow) window.removeEventListener(type, listener);
+    this.disposal.abort();
     this.viewer.dispose();
+  }
+
+  // What is being typed is kept first; the browser asks before something is lost.
+  leaving(event) {
+    this.sidebar.keepNote();
+    if (this.saving.isAtRisk()) event.preventDefault();
+  }
+
+  viewers() {
+    return [this.viewer];
+  }
+
+  // The case that the reader has before their eyes and may still change.
+  workedOn() {
+    const isSeen = this.host.offsetParent && document.visibilityState === 'visible';
+    return isSeen && this.isEditable ? this.caseId : null;
   }
 
   // --- opening a case ----------------------------------------------------------------------------
 
   // One atomic value; null closes. The same case again only brings a newer reading.
   show(value) {
-    clearTimeout(this.stepTimer);
-    this.isStepping = false;
+    this.stepping.answered();
     if (!value) return this.showEmpty('Choose a case in the worklist.');
     this.saving.start(value);
     if (value.problem) return this.showEmpty(value.problem);
@@ -118,6 +137,7 @@ export class ReadingPanel {
     this.opening += 1;
     this.caseId = null;
     this.model = null;
+    this.clock.turn();
     this.viewer.close();
     this.host.classList.add('sa-is-empty');
     this.empty.textContent = text;
@@ -145,7 +165,7 @@ export class ReadingPanel {
     this.rules = value.rules ?? {};
     this.viewer.certainty = this.firstCertainty();
     this.viewer.showEarlier(coloured(this.rules.earlier ?? []));
-    this.toolbar.setPresets(this.meta.presets, this.meta.default_preset);
+    this.toolbar.presets.fill(this.meta.presets, this.meta.default_preset);
     this.toolbar.press('invert', false);
     this.toolbar.setTool(this.viewer.gestures.tool);
     this.sidebar.setFindings(this.meta.findings);
@@ -212,6 +232,7 @@ export class ReadingPanel {
   showReading() {
     const { model } = this;
     if (!model) return;
+    this.clock.turn();
     this.viewer.setReading({ regions: model.regions, isEditable: this.isEditable });
     this.badge.textContent = STATUS_NAMES[model.status];
     this.badge.dataset.status = model.status;
@@ -331,7 +352,7 @@ export class ReadingPanel {
   choosePreset(index) {
     const preset = this.viewer.picture.meta?.presets[index];
     if (preset) this.viewer.picture.setPreset(preset);
-    this.toolbar.showPreset(index);
+    this.toolbar.presets.show(index);
     this.stage.focus({ preventScroll: true });
   }
 
@@ -341,45 +362,6 @@ export class ReadingPanel {
     this.commands[command]?.(event);
   }
 
-  step(by) {
-    if (!this.caseId || this.isStepping) return;
-    this.askStep(by, this.caseId, STEP_TRIES);
-  }
-
-  // Made again while it has no answer: Gradio may lose an event.
-  askStep(by, from, triesLeft) {
-    this.isStepping = true;
-    this.stepTimer = setTimeout(() => {
-      this.isStepping = false;
-      if (triesLeft && this.caseId === from) this.askStep(by, from, triesLeft - 1);
-    }, STEP_ANSWER_MS);
-    this.trigger('step', { case_id: from, step: by });
-  }
-
-  keyDown(event) {
-    if (!this.host.offsetParent || this.sheet.open || isTyping(event.target) || event.defaultPrevented) return;
-    const onControl = event.target.closest?.('button,summary,a,[role=tab]');
-    if (event.key === ' ' && !onControl) {
-      this.viewer.gestures.isSpaceDown = true;
-      this.viewer.gestures.showCursor();
-      event.preventDefault();
-      return;
-    }
-    const command = commandOf(event);
-    if (!command || (onControl && event.key === 'Enter' && !event.ctrlKey) || isOutside(event.target, this.host)) return;
-    if (this.commands[command]?.(event, comboOf(event)) !== false) event.preventDefault();
-  }
-
-  keyUp(event) {
-    if (event.key === ' ' || event.key.toLowerCase() === 'h') this.keysReleased();
-  }
-
-  keysReleased() {
-    this.viewer.gestures.isSpaceDown = false;
-    this.viewer.gestures.showCursor();
-    if (!this.isHidden) this.viewer.setHidden(false);
-  }
-
   // A sentence over the picture; a lasting one stays until something else is said.
   say(text, isLasting = false) {
     clearTimeout(this.messageTimer);
@@ -387,9 +369,4 @@ export class ReadingPanel {
     this.message.hidden = !text;
     if (text && !isLasting) this.messageTimer = setTimeout(() => { this.message.hidden = true; }, MESSAGE_MS);
   }
-}
-
-// Keys typed into other parts of the page are theirs, but for the worklist and the bare page.
-function isOutside(target, host) {
-  return !(target === document.body || host.contains(target) || target.closest?.('.sa-worklist'));
 }

@@ -30,7 +30,7 @@ from audit_app.viewer.adjudication_routes import (
     reopen_adjudication,
     send_adjudication,
 )
-from audit_app.viewer.forms import InvalidRequest, parse_base_version, parse_edit
+from audit_app.viewer.forms import InvalidRequest, parse_commit, parse_edit
 from audit_app.viewer.pixels import CachedPicture, cached_picture
 from audit_app.viewer.prompt_route import send_prompt_map
 from audit_app.viewer.state import reading_value, texts_value
@@ -122,10 +122,14 @@ def save_edit(services: Services, visitor: Visitor, image_id: str, body: Any) ->
 
 def commit(services: Services, visitor: Visitor, image_id: str, body: Any) -> Response:
     """Commit the reading as the page shows it; the report may be read from now on."""
-    version = parse_base_version(body)
+    version, active_ms = parse_commit(body)
     study.check_commit(services, services.store.readings.get(image_id, visitor.name))
     reading = services.store.readings.commit(
-        image_id, visitor.name, base_version=version, maps_open=study.maps_open(services)
+        image_id,
+        visitor.name,
+        base_version=version,
+        maps_open=study.maps_open(services),
+        active_ms=active_ms,
     )
     image = services.store.images.get(parse_case(image_id).image_id)
     return _acknowledge(reading, texts=texts_value(image))

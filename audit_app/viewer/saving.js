@@ -1,112 +1,33 @@
-// Keeping what the reader does: the outbox and its visible state, conflicts, commit and correction.
+// Saving a reading: its edits with the time they took, commit and correction.
 
-import { el, uuid } from './dom.js';
-import { Outbox } from './outbox.js';
+import { Keeping } from './keeping.js';
 import * as transport from './transport.js';
 
 const WAITS = 'The commit waits until every change is saved …';
 
-export class Saving {
+export class Saving extends Keeping {
   constructor(panel) {
-    Object.assign(this, { panel, outbox: null, committing: new Set(), leftBehind: '' });
-    this.state = el('span', { class: 'sa-saved', role: 'status', 'aria-live': 'polite' });
-    this.conflict = el('div', { class: 'sa-conflict', role: 'alert', hidden: true });
+    super(panel, {
+      noun: 'reading', send: transport.sendEdit, fetch: transport.fetchReading, redo: (edit) => this.redo(edit),
+      refusing: () => panel.sidebar.keepNote(),
+      // The work on an edit that was not saved belongs to the next one.
+      returned: ({ image_id: caseId, active_ms: ms }) => panel.clock.add(caseId, ms ?? 0),
+    });
+    Object.assign(this, { committing: new Set(), leftBehind: '' });
   }
 
-  pendingOf(caseId) {
-    return this.outbox.pendingOf(caseId);
+  start(value) {
+    if (value.outbox_key && !this.outbox) this.panel.clock.restore(globalThis.sessionStorage, `${value.outbox_key}time`);
+    super.start(value);
   }
 
   add(caseId, base, change) {
-    this.outbox.add(caseId, base, change);
+    super.add(caseId, base, { ...change, active_ms: this.panel.clock.take(caseId) });
   }
 
-  retryNow() {
-    this.outbox?.retryNow();
-  }
-
-  start({ outbox_key: key }) {
-    if (!key || this.outbox?.prefix === key) return;
-    this.outbox = new Outbox({
-      prefix: key, clientId: uuid(), storage: localStorageOrNone(), noteStorage: globalThis.sessionStorage,
-      send: transport.sendEdit, timers: window,
-      listener: {
-        state: (name, pending) => this.showSaved(name, pending),
-        acknowledged: (edit, reading) => edit.image_id === this.panel.caseId && this.panel.adopt(reading),
-        refused: (edits, body) => this.outdated(edits, body),
-        rejected: (edit, body) => this.rejected(edit, body),
-      },
-    });
-    this.outbox.start();
-  }
-
-  showSaved(state, pending) {
-    const changes = pending === 1 ? '1 change' : `${pending} changes`;
-    const texts = {
-      saved: 'Saved', saving: 'Saving …', retrying: `Not saved - retrying (${changes} kept in this browser)`,
-      signed_out: `Not saved - sign in again (${changes} kept in this browser)`,
-    };
-    this.state.dataset.state = state;
-    this.state.textContent = texts[state];
-    if (this.outbox?.isStorageBroken && pending) this.state.textContent += ' - this browser keeps nothing: do not close the page';
-  }
-
-  outdated(edits, body) {
-    if (edits[0].image_id !== this.panel.caseId) {
-      const many = edits.length === 1 ? 'A change' : `${edits.length} changes`;
-      this.panel.say(`${many} to the case you left was not saved: its reading was changed elsewhere. Open it again to decide.`, true);
-      return;
-    }
-    this.panel.history.clear();
-    if (body?.reading) this.panel.adopt(body.reading);
-    this.panel.showReading();
-    this.showConflict();
-  }
-
-  async rejected(edit, body) {
-    const reason = body?.message ?? 'the server refused this change';
-    if (edit.image_id !== this.panel.caseId) {
-      this.panel.say(`A change to another case was not saved: ${reason}`, true);
-      return;
-    }
-    this.panel.history.clear();
-    this.panel.say(`Not saved: ${reason}`, true);
-    await this.refresh();
-  }
-
-  // Asks the server how the reading stands, e.g. when the page was built from an older value.
-  async refresh() {
-    const { caseId } = this.panel;
-    const answer = await transport.fetchReading(caseId).catch(() => null);
-    if (answer?.status === 200 && this.panel.caseId === caseId) this.panel.adopt(answer.body.reading);
-  }
-
-  showConflict() {
-    const held = this.panel.caseId ? this.outbox.heldOf(this.panel.caseId) : [];
-    this.conflict.hidden = held.length === 0;
-    if (!held.length) return;
-    const many = held.length === 1 ? 'One change was' : `${held.length} changes were`;
-    const button = (text, apply) => el('button', { type: 'button', text, on: { click: () => this.resolve(apply) } });
-    this.conflict.replaceChildren(
-      el('span', { text: `This reading was changed elsewhere (another window?). You see its present state. ${many} not saved.` }),
-      button('Make mine again', true), button('Drop mine', false),
-    );
-  }
-
-  resolve(applyAgain) {
-    if (applyAgain && !this.panel.isEditable) {
-      this.panel.say('The reading was committed meanwhile. Press Correct first, then make your changes again.');
-      return;
-    }
-    const held = this.outbox.takeHeld(this.panel.caseId);
-    if (applyAgain) for (const { kind, region, region_id: id, no_finding: none } of held) this.redoHeld({ kind, region, region_id: id, no_finding: none });
-    this.showConflict();
-    this.panel.stage.focus({ preventScroll: true });
-  }
-
-  redoHeld(change) {
-    const isGone = change.kind === 'delete' && !this.panel.model.region(change.region_id);
-    if (!isGone) this.panel.edit(change);
+  redo({ kind, region, region_id: id, no_finding: none }) {
+    const isGone = kind === 'delete' && !this.panel.model.region(id);
+    if (!isGone) this.panel.edit({ kind, region, region_id: id, no_finding: none });
   }
 
   async commit() {
@@ -143,9 +64,11 @@ export class Saving {
 
   async sendCommit(caseId) {
     const version = this.panel.model?.version;
+    const ms = this.panel.clock.take(caseId);
     // An earlier attempt may have arrived although its answer did not.
     const isDone = (reading) => !reading.is_open && reading.version === version;
-    await this.act(caseId, () => transport.commitReading(caseId, version), 'The commit was not saved', isDone);
+    const isKept = await this.act(caseId, () => transport.commitReading(caseId, version, ms), 'The commit was not saved', isDone);
+    if (!isKept) this.panel.clock.add(caseId, ms);
   }
 
   async correct() {
@@ -167,21 +90,16 @@ export class Saving {
       this.panel.adopt(reading);
     }
     if (answer?.body?.texts) this.panel.sidebar.setTexts(answer.body.texts); // a commit opens the report
-    if (answer?.body?.ok || (reading && isDone(reading))) this.panel.trigger('changed', { case_id: caseId });
+    const isKept = answer?.body?.ok || (reading && isDone(reading));
+    if (isKept) this.panel.trigger('changed', { case_id: caseId });
     else this.panel.say(`${failure}: ${answer?.body?.message ?? 'the server did not answer; try again'}`, true);
+    return isKept;
   }
 
   // The answer came after the case was left: the worklist must know, or the reader.
   actedOnLeft(caseId, answer, failure) {
     if (answer?.body?.ok) this.panel.trigger('changed', { case_id: caseId });
     else this.panel.say(`${failure}: ${answer?.body?.message ?? 'the server did not answer'}. Open it and try again.`, true);
-  }
-}
-
-function localStorageOrNone() {
-  try {
-    return globalThis.localStorage;
-  } catch {
-    return null; // blocked by the browser; the outbox says so
+    return Boolean(answer?.body?.ok);
   }
 }

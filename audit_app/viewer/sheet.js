@@ -3,9 +3,13 @@
 import { el } from './dom.js';
 import { keyNames, SHORTCUTS } from './keys.js';
 
-export function buildShortcutSheet() {
+// Of these commands, by name; of all without them.
+export function buildShortcutSheet(commands = null) {
   const close = el('button', { type: 'button', class: 'sa-tool', 'aria-label': 'Close', text: '×' });
-  const columns = Object.entries(SHORTCUTS).map(([title, rows]) => el('section', {}, el('h3', { text: title }),
+  const known = Object.entries(SHORTCUTS)
+    .map(([title, rows]) => [title, rows.filter(([, command]) => !commands || command in commands)])
+    .filter(([, rows]) => rows.length);
+  const columns = known.map(([title, rows]) => el('section', {}, el('h3', { text: title }),
     el('dl', {}, ...rows.flatMap(([keys, , meaning]) => [
       el('dt', {}, ...shortened(keyNames(keys)).map((text) => el('kbd', { text }))),
       el('dd', { text: meaning }),

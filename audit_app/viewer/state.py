@@ -153,6 +153,7 @@ def case_value(
     frame = {
         "case_id": image_id,
         "outbox_key": outbox_key(services, visitor),
+        "note_key": note_key(services, visitor),
         # Two values that say the same would not be told apart by the page.
         "sent_at": time.time_ns(),
     }
@@ -188,12 +189,20 @@ def prefetch_values(services: Services, next_id: str | None) -> list[dict[str, A
     return [{"case_id": next_id, "width": image.width, "height": image.height}]
 
 
-def outbox_key(services: Services, visitor: Visitor) -> str:
-    """Under which name a browser keeps this reader's unsaved edits of this workspace.
+def outbox_key(services: Services, visitor: Visitor, what: str = "edits") -> str:
+    """Under which name a browser keeps this reader's unsaved changes of this workspace.
 
     A keyed hash: it tells nobody who or what it is, and no reader's page sends another one's edits.
     """
-    return f"saliency-audit/{services.workspace.patient_hash('outbox', visitor.name)[:16]}/edits/"
+    return f"saliency-audit/{services.workspace.patient_hash('outbox', visitor.name)[:16]}/{what}/"
+
+
+def note_key(services: Services, visitor: Visitor) -> str:
+    """What this reader's page seals unsaved notes with: they may name a patient.
+
+    A browser keeps them until they are saved; who is not signed in as this reader cannot read them.
+    """
+    return services.workspace.patient_hash("unsaved notes", visitor.name)
 
 
 def position_key(services: Services, visitor: Visitor) -> str:

@@ -30,19 +30,38 @@ function icon(name) {
   return root;
 }
 
+// The window presets of a picture; -1 stands for a window of the reader's own.
+export class PresetList {
+  constructor(choose) {
+    this.root = el('select', {
+      class: 'sa-presets', 'aria-label': 'Window preset', title: 'Window preset (P)',
+      on: { change: () => choose(Number(this.root.value)) },
+    });
+  }
+
+  fill(presets, index) {
+    this.root.replaceChildren(
+      ...presets.map((preset, at) => el('option', { value: at, text: preset.name })),
+      el('option', { value: -1, text: 'Custom', hidden: true }),
+    );
+    this.show(index);
+  }
+
+  show(index) {
+    this.root.value = String(index);
+  }
+}
+
 export class Toolbar {
   // run(command) carries out what the keys do too.
   constructor({ run, choosePreset }) {
     this.run = run;
     this.buttons = new Map();
-    this.presets = el('select', {
-      class: 'sa-presets', 'aria-label': 'Window preset', title: 'Window preset (P)',
-      on: { change: () => choosePreset(Number(this.presets.value)) },
-    });
+    this.presets = new PresetList(choosePreset);
     this.root = el('div', { class: 'sa-toolbar', role: 'toolbar', 'aria-label': 'Picture and box tools' },
       this.group(this.button('draw', 'Draw', 'B'), this.button('select', 'Select', 'V'), this.button('pan', 'Pan', 'G'), this.button('measure', 'Measure', 'M')),
       this.group(this.button('zoom_out', 'Zoom out', '−'), this.button('zoom_in', 'Zoom in', '+'), this.button('fit', 'Fit', 'F'), this.button('actual', 'Actual size', 'A', '1:1')),
-      this.group(this.presets, this.button('invert', 'Invert', 'I'), this.button('reset', 'Reset window and zoom', 'R')),
+      this.group(this.presets.root, this.button('invert', 'Invert', 'I'), this.button('reset', 'Reset window and zoom', 'R')),
       this.group(this.button('undo', 'Undo', 'Ctrl Z'), this.button('redo', 'Redo', 'Ctrl Y'), this.button('hide', 'Hide boxes', 'hold H')),
       el('div', { class: 'sa-spacer' }),
       this.group(this.button('previous', 'Previous case', 'K'), this.button('next', 'Next case', 'J'), this.button('help', 'Keyboard shortcuts', '?', '?')));
@@ -72,17 +91,5 @@ export class Toolbar {
 
   enable(command, isEnabled) {
     this.buttons.get(command).disabled = !isEnabled;
-  }
-
-  setPresets(presets, index) {
-    this.presets.replaceChildren(
-      ...presets.map((preset, at) => el('option', { value: at, text: preset.name })),
-      el('option', { value: -1, text: 'Custom', hidden: true }),
-    );
-    this.presets.value = String(index);
-  }
-
-  showPreset(index) {
-    this.presets.value = String(index);
   }
 }

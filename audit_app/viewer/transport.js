@@ -21,8 +21,8 @@ export const sendEdit = ({ image_id: imageId, ...edit }) => post(`readings/${ima
 
 export const fetchReading = (imageId) => request(`readings/${imageId}`);
 
-export const commitReading = (imageId, baseVersion) =>
-  post(`readings/${imageId}/commit`, { base_version: baseVersion });
+export const commitReading = (imageId, baseVersion, activeMs) =>
+  post(`readings/${imageId}/commit`, { base_version: baseVersion, active_ms: activeMs });
 
 export const reopenReading = (imageId) => post(`readings/${imageId}/reopen`, {});
 
@@ -43,8 +43,13 @@ export async function fetchPreview(imageId) {
   return createImageBitmap(await (await fetchImage(`images/${imageId}/preview`)).blob());
 }
 
-export const fetchAdjudication = (imageId) => request(`adjudications/${imageId}`);
+// An adjudication is answered under the name that the outbox knows.
+const asReading = ({ status, body }) => ({ status, body: body && { ...body, reading: body.adjudication ?? null } });
 
-export const adjudicate = (imageId, action, body) => post(`adjudications/${imageId}/${action}`, body);
+export const fetchAdjudication = async (imageId) => asReading(await request(`adjudications/${imageId}`));
+
+export const adjudicate = async (imageId, action, body) => asReading(await post(`adjudications/${imageId}/${action}`, body));
+
+export const sendDecision = ({ image_id: imageId, ...decision }) => adjudicate(imageId, 'decide', decision);
 
 export const askWords = (imageId, question) => post(`images/${imageId}/words`, question);

@@ -13,7 +13,7 @@ VIEWPORT = {"width": 1400, "height": 900}
 # What a test may have changed and the next one does not expect.
 FRESH = (
     "(p.run('draw'), p.run('reset'), p.viewer.select(null), p.say(''), p.isHidden = false, "
-    "p.keysReleased(), p.viewer.finding = p.meta.findings[0].name, "
+    "p.keyboard.released(), p.viewer.finding = p.meta.findings[0].name, "
     "p.viewer.certainty = 'definite', p.showSidebar(), p.stage.focus(), null)"
 )
 

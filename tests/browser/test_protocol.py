@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from annotations.cases import ADJUDICATION
 from annotations.protocol import read_protocol
 from annotations.records import Region
 from annotations.regions import Box
+from annotations.shapes import Shape
 from annotations.store import Store
 from tests.browser.conftest import READER, PanelPage, chromium_path
 from tests.browser.films import make_workspace
@@ -22,19 +23,25 @@ pytestmark = pytest.mark.browser
 LONG_MS = 60_000
 HEART = Region("a1", "Cardiomegaly", "definite", Box(150, 250, 330, 470))
 FLUID = Region("a2", "Pleural Effusion", "probable", Box(60, 400, 180, 540), "blunted")
-OTHER_HEART = Region("b1", "Cardiomegaly", "definite", Box(160, 260, 340, 460))
+# As a source draws it that has outlines.
+OUTLINE = Shape("polygon", (((160, 260), (340.5, 300), (200, 460)),))
+OTHER_HEART = Region("b1", "Cardiomegaly", "definite", Box(160, 260, 341, 460), "", OUTLINE)
+
+DISPUTED = ("film-a.png", "film-c.png", "film-d.png")
+ADJUDICATION_PANEL = "document.querySelector('#adjudicate-panel .sa-panel').adjudicationPanel"
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     chromium_path()
     workspace, records = make_workspace(
-        tmp_path_factory.mktemp("protocol"), ["film-a.png", "film-b.png"]
+        tmp_path_factory.mktemp("protocol"), [f"film-{letter}.png" for letter in "abcd"]
     )
     with Store.open(workspace) as store:
-        image_id = records["film-a.png"].image_id
-        store.readings.import_committed(image_id, "anna", "imported", [HEART, FLUID], False)
-        store.readings.import_committed(image_id, "bert", "imported", [OTHER_HEART], False)
+        for name in DISPUTED:
+            image_id = records[name].image_id
+            store.readings.import_committed(image_id, "anna", "imported", [HEART, FLUID], False)
+            store.readings.import_committed(image_id, "bert", "imported", [OTHER_HEART], False)
     running = App(workspace, records)
     running.start()
     yield running
@@ -104,7 +111,7 @@ def test_two_readings_are_adjudicated_side_by_side(panel: PanelPage, app: App) -
     assert violations(page, "#adjudicate-panel") == []
     commit.click()
     expect(host.locator(".sa-badge")).to_have_text("adjudicated")
-    expect(page.locator("#adjudicate-status")).to_contain_text("1 of 1")
+    expect(page.locator("#adjudicate-status")).to_contain_text("1 of 3")
 
     with Store.open(app.workspace) as store:
         (kept,) = store.readings.committed(occasions=(ADJUDICATION,))
@@ -114,6 +121,133 @@ def test_two_readings_are_adjudicated_side_by_side(panel: PanelPage, app: App) -
         ("Pleural Effusion", "definite", (70, 400, 190, 540), "blunted"),
     ]
     assert (kept.reader, [one.reader for one in parents]) == (READER, ["anna", "bert"])
+
+
+def decisions(app: App, name: str) -> set[tuple[str, str]]:
+    """What is stored of an adjudication: (region of a parent, decision)."""
+    with Store.open(app.workspace) as store:
+        found = store.adjudications.get(app.records[name].image_id, READER)
+    assert found is not None
+    assert found.reading.version == len(found.decisions)  # each once
+    return {(one.region_id, one.decision) for one in found.decisions}
+
+
+def await_adjudication(page: Page, name: str) -> None:
+    expect(page.locator("#adjudicate-panel .sa-case-name")).to_have_text(name)
+    page.wait_for_function(f"() => {ADJUDICATION_PANEL}.viewer.picture.raster")
+
+
+def decide(page: Page, what: str) -> None:
+    page.get_by_role("button", name=what).click()
+
+
+def test_the_keys_of_the_reading_panel_work_in_all_three_pictures_of_an_adjudication(
+    panel: PanelPage,
+) -> None:
+    page = panel.page
+    looks = (
+        f"{ADJUDICATION_PANEL}.viewers().map(({{ picture }}) => JSON.stringify("
+        "[picture.view, picture.window(), picture.isInverted]))"
+    )
+
+    def look() -> str:
+        each = page.evaluate(looks)
+        assert each == [each[0]] * 3
+        return str(each[0])
+
+    page.keyboard.press("j")
+    await_adjudication(page, "film-c.png")
+    page.keyboard.press("f")
+    seen = [look()]
+    for key in ("+", "]", ".", "p", "i", "ArrowRight"):
+        page.keyboard.press(key)
+        assert look() not in seen, key
+        seen.append(look())
+    page.keyboard.press("r")
+    assert look() == seen[0]
+    boxes = page.locator("#adjudicate-panel [data-place=left] .sa-boxes:not(.sa-earlier)")
+    page.keyboard.down("h")
+    expect(boxes).to_be_hidden()
+    page.keyboard.up("h")
+    expect(boxes).to_be_visible()
+    page.keyboard.press("?")
+    sheet = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(sheet).to_contain_text("Zoom in")
+    expect(sheet).not_to_contain_text("Undo")
+    page.keyboard.press("Escape")
+    page.keyboard.press("k")
+    await_adjudication(page, "film-a.png")
+    page.keyboard.press("j")
+    await_adjudication(page, "film-c.png")
+
+
+def test_decisions_belong_to_the_picture_they_were_made_on_also_when_it_was_left(
+    panel: PanelPage, app: App
+) -> None:
+    page = panel.page
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/decide", hold_the_first)
+    decide(page, "Accept Cardiomegaly of anna")
+    decide(page, "Reject Pleural Effusion of anna")
+    expect(page.locator("#adjudicate-panel .sa-commit")).to_have_text("1 region is still undecided")
+    page.keyboard.press("j")
+    await_adjudication(page, "film-d.png")
+    decide(page, "Accept Cardiomegaly of bert")
+    assert decisions(app, "film-c.png") == set()
+    held[0].continue_()
+    state = page.locator("#adjudicate-panel .sa-saved")
+    expect(state).to_have_attribute("data-state", "saved")
+    page.unroute("**/decide")
+    assert decisions(app, "film-c.png") == {("a1", "accept"), ("a2", "reject")}
+    assert decisions(app, "film-d.png") == {("b1", "accept")}
+
+
+def test_decisions_made_while_the_network_is_away_are_kept_over_a_reload_and_saved_once(
+    panel: PanelPage, app: App
+) -> None:
+    page = panel.page
+    lost: list[int] = []
+
+    def lose_the_answer(route: Route) -> None:
+        lost.append(route.fetch().status if not lost else 0)
+        route.abort()
+
+    page.route("**/decide", lose_the_answer)
+    decide(page, "Edit Pleural Effusion of anna")
+    page.keyboard.press("Shift+ArrowRight")
+    state = page.locator("#adjudicate-panel .sa-saved")
+    expect(state).to_have_text("Not saved - retrying (2 changes kept in this browser)")
+    moved = page.locator(
+        "#adjudicate-panel [data-place=result] .sa-box[data-finding='Pleural Effusion']"
+    )
+    expect(moved).to_have_attribute("data-box", "70 400 190 540")
+    page.get_by_role("tab", name="Read", exact=True).click()
+    page.reload()
+    page.unroute("**/decide")
+    expect(page.locator("#read-panel .sa-title")).not_to_be_empty(timeout=LONG_MS)
+    assert lost[0] == 200
+    open_tab(page, "Adjudicate")
+    expect(state).to_have_attribute("data-state", "saved")
+    await_adjudication(page, "film-c.png")  # the first that is not committed
+    page.keyboard.press("j")
+    await_adjudication(page, "film-d.png")
+    expect(moved).to_have_attribute("data-box", "70 400 190 540")
+    assert decisions_of_moved(app) == [("blunted", (70, 400, 190, 540))]
+
+
+def decisions_of_moved(app: App) -> list[tuple[str, tuple[int, int, int, int]]]:
+    with Store.open(app.workspace) as store:
+        found = store.adjudications.get(app.records["film-d.png"].image_id, READER)
+    assert found is not None
+    moved = [one for one in found.reading.regions if one.finding == "Pleural Effusion"]
+    return [(one.note, one.box.corners) for one in moved]
 
 
 def test_a_protocol_saved_in_the_settings_holds_in_the_reading_panel(
@@ -137,6 +271,15 @@ def test_a_protocol_saved_in_the_settings_holds_in_the_reading_panel(
     panel.open("film-b.png").open("film-a.png")
     expect(page.locator(".sa-earlier-list li")).to_have_count(2)
     expect(page.locator(".sa-earlier text").first).to_have_text("Cardiomegaly (anna)")
+    expect(page.locator(".sa-earlier rect")).to_have_count(2)  # of anna, who drew boxes
+    drawn = page.locator(".sa-earlier .sa-outline").evaluate(
+        "path => [path.getBBox().x, path.getBBox().y, path.getBBox().width, path.getBBox().height]"
+    )
+    assert drawn == [160, 260, 180.5, 200]
+    place = page.locator(".sa-earlier .sa-outline").evaluate(
+        "path => { const m = path.getScreenCTM(); return [m.e, m.f]; }"
+    )
+    assert place == pytest.approx(panel.point(0, 0))
     panel.drag((20, 20), (45, 90))
     expect(page.locator("#read-panel .sa-message")).to_contain_text("smaller than 30 pixels")
     panel.drag((20, 20), (90, 90))

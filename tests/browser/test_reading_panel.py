@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, Dialog, Route, expect
 
 from annotations.records import Region
 from annotations.regions import Box
 from annotations.store import Store
 from tests.browser.conftest import READER, PanelPage, Server, new_page
 from tests.browser.shared_panel import SharedPanel, dropdown, lend, open_shared, requests_of
+from tests.chromium import WAIT_MS
 
 pytestmark = pytest.mark.browser
 PRESS_ARROWS = (
@@ -279,23 +281,65 @@ def test_ten_keys_choose_findings_and_three_the_certainty_and_boxes_are_outlines
     assert page.server.reading(name).regions[0].certainty == "definite"
 
 
-def test_a_pinch_zooms_and_leaves_no_box(page: PanelPage) -> None:
+Touch = Callable[..., None]
+
+
+@pytest.fixture
+def touch(page: PanelPage) -> Iterator[Touch]:
+    """Fingers on the screen: what they do, and the place of each."""
+    session = page.page.context.new_cdp_session(page.page)
+
+    def send(kind: str, *points: tuple[float, float]) -> None:
+        fingers = [{"x": x, "y": y, "id": index} for index, (x, y) in enumerate(points)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    yield send
+    session.detach()
+
+
+def test_a_finger_draws_and_moves_a_box_and_picks_it_by_a_tap(
+    page: PanelPage, touch: Touch
+) -> None:
+    name = "film-18.png"
+    page.visit(name)
+
+    def stroke(*places: tuple[float, float]) -> None:
+        touch("touchStart", page.point(*places[0]))
+        for place in places[1:]:
+            touch("touchMove", page.point(*place))
+        touch("touchEnd")
+
+    stroke((100, 120), (150, 180), (220, 260))
+    page.saved()
+    assert page.server.boxes(name) == [("Cardiomegaly", (100, 120, 220, 260))]
+    stroke((160, 190), (180, 200), (200, 210))  # inside of the selected box: moves it
+    page.saved()
+    assert page.server.boxes(name) == [("Cardiomegaly", (140, 140, 260, 280))]
+    page.press("Escape")
+    stroke((200, 210))
+    expect(page.page.locator(".sa-box.sa-selected")).to_have_attribute(
+        "data-box", "140 140 260 280"
+    )
+    stroke((271, 286), (281, 296), (300, 310))  # a finger is thick: near a handle is on it
+    page.saved()
+    assert page.server.boxes(name) == [("Cardiomegaly", (140, 140, 289, 304))]
+
+
+def test_a_pinch_zooms_and_leaves_no_box(page: PanelPage, touch: Touch) -> None:
     name = "film-09.png"
     page.visit(name)
     before = page.panel("p.viewer.picture.view.scale")
-    session = page.page.context.new_cdp_session(page.page)
     x, y = page.point(250, 300)
 
-    def touch(kind: str, *spread: float) -> None:
-        points = [{"x": x + offset, "y": y, "id": index} for index, offset in enumerate(spread)]
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    def fingers(kind: str, *spread: float) -> None:
+        touch(kind, *((x + offset, y) for offset in spread))
 
-    touch("touchStart", -20)
-    touch("touchMove", -30)
-    touch("touchStart", -30, 30)
+    fingers("touchStart", -20)
+    fingers("touchMove", -30)
+    fingers("touchStart", -30, 30)
     for spread in (40, 60, 80, 100):
-        touch("touchMove", -spread, spread)
-    touch("touchEnd")
+        fingers("touchMove", -spread, spread)
+    fingers("touchEnd")
     assert page.panel("p.viewer.picture.view.scale") == pytest.approx(before * 100 / 30, rel=0.05)
     assert page.shown() == []
     assert page.server.reading(name).version == 0
@@ -438,12 +482,17 @@ def test_an_outdated_edit_is_refused_and_what_was_drawn_can_be_made_again(
 ) -> None:
     name = "film-13.png"
     page.visit(name)
+    held: list[Route] = []
     for other in new_page(browser, server):
         other.visit(name)
         other.drag((50, 50), (120, 120))
         other.saved()
+        page.page.route("**/edits", lambda route: held.append(route), times=1)
         page.drag((300, 300), (360, 360))
-        expect(page.page.locator(".sa-conflict")).to_contain_text("changed elsewhere")
+        page.press("t")
+        page.page.keyboard.type("mine")
+        held[0].continue_()
+        expect(page.page.locator(".sa-conflict")).to_contain_text("2 changes were not saved")
         assert page.shown() == [[50, 50, 120, 120]]
         assert len(server.boxes(name)) == 1
         # The decision survives a reload, too.
@@ -452,9 +501,9 @@ def test_an_outdated_edit_is_refused_and_what_was_drawn_can_be_made_again(
         page.page.get_by_role("button", name="Make mine again").click()
         page.saved()
         expect(page.page.locator(".sa-conflict")).to_be_hidden()
-        assert [box for _, box in server.boxes(name)] == [
-            (50, 50, 120, 120),
-            (300, 300, 360, 360),
+        assert [(one.box.corners, one.note) for one in server.reading(name).regions] == [
+            ((50, 50, 120, 120), ""),
+            ((300, 300, 360, 360), "mine"),
         ]
 
 
@@ -501,6 +550,7 @@ def test_the_worklist_filters_searches_and_keeps_its_place(page: PanelPage) -> N
         ("read-view", "PA", ["film-mono1.dcm"]),
         ("read-by", "reader before", ["film-36.png"]),
         ("read-status", "Draft", None),
+        ("read-finding", "Cardiomegaly", None),
     ):
         dropdown(page.page, list_id, choice)
         if shown is None:
@@ -611,6 +661,87 @@ def test_keys_typed_into_a_field_are_text(page: PanelPage) -> None:
     region = page.server.reading(name).regions[0]
     assert (region.note, region.finding) == ("njk 123", "Cardiomegaly")
     assert not page.server.reading(name).no_finding
+
+
+def test_a_note_that_was_typed_before_its_tab_closed_is_saved_by_the_next_one(
+    browser: Browser, server: Server
+) -> None:
+    name = "film-32.png"
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(WAIT_MS)
+    first = PanelPage(context.new_page(), server)
+    first.visit(name)
+    first.drag((100, 100), (200, 200))
+    first.saved()
+    first.press("t")
+    # The network goes; what is typed is neither sent nor, yet, an edit.
+    first.page.route("**/edits", lambda route: route.abort())
+    asked: list[str] = []
+
+    def leave(dialog: Dialog) -> None:
+        # While the browser asks, what was typed is sealed.
+        first.page.wait_for_timeout(300)
+        asked.append(dialog.type)
+        dialog.accept()
+
+    first.page.on("dialog", leave)
+    first.page.keyboard.type("Mrs Smith, blunted angle")
+    with first.page.expect_event("close"):
+        first.page.close(run_before_unload=True)
+    assert asked == ["beforeunload"]
+    assert server.reading(name).regions[0].note == ""
+
+    again = PanelPage(context.new_page(), server)
+    again.page.route("**/edits", lambda route: route.abort())
+    again.visit(name)
+    expect(again.page.locator(".sa-saved")).to_have_attribute("data-state", "retrying")
+    stored = again.page.evaluate("JSON.stringify(localStorage)")
+    assert "sealed" in stored
+    assert "Smith" not in stored
+    again.page.unroute("**/edits")
+    again.saved()
+    assert server.reading(name).regions[0].note == "Mrs Smith, blunted angle"
+    assert "sealed" not in again.page.evaluate("JSON.stringify(localStorage)")
+    context.close()
+
+
+def test_time_on_task_is_the_work_on_a_case_without_pauses_and_without_other_cases(
+    browser: Browser, server: Server
+) -> None:
+    name, other = "film-31.png", "film-30.png"
+    for page in new_page(browser, server):
+        clock = page.page.clock
+        clock.install()
+        page.visit(name)
+
+        def look(seconds: int, page: PanelPage = page) -> None:
+            for _ in range(seconds // 20):
+                page.page.clock.fast_forward(20_000)
+                page.page.mouse.move(*page.point(250, 300))
+                page.page.mouse.move(*page.point(260, 310))
+
+        began = time.monotonic()
+        look(40)
+        clock.fast_forward(600_000)  # a pause, up to the next sign of life
+        page.page.mouse.move(*page.point(200, 200))
+        look(20)
+        page.drag((100, 100), (200, 200))
+        page.saved()
+        page.open(other)
+        look(80)
+        page.open(name)
+        look(20)
+        page.page.reload()
+        page.await_case(name)
+        look(20)
+        page.press("Control+Enter")
+        expect(page.page.locator(".sa-title + .sa-badge")).to_have_text("committed")
+        look(200)  # the reading is committed: no work on it
+        spent = time.monotonic() - began
+        with Store.open(server.workspace) as store:
+            reading = store.readings.get(server.records[name].image_id, READER)
+            times = store.readings.time_on_task(reading.reading_id)
+        assert 100_000 <= times[1] <= 100_000 + 1000 * spent
 
 
 # --- comparison --------------------------------------------------------------------------------

@@ -237,6 +237,12 @@ def test_the_wheel_zooms_at_the_cursor_and_the_middle_button_pans(page: PanelPag
     page.page.mouse.move(at[0] + 35, at[1] - 20, steps=3)
     page.page.mouse.up(button="middle")
     assert page.point(200, 300) == pytest.approx((at[0] + 35, at[1] - 20), abs=0.01)
+    page.page.keyboard.down("Space")
+    page.page.mouse.down()
+    page.page.mouse.move(at[0] + 5, at[1] + 10, steps=3)
+    page.page.mouse.up()
+    page.page.keyboard.up("Space")
+    assert page.point(200, 300) == pytest.approx((at[0] + 5, at[1] + 10), abs=0.01)
     assert page.shown() == []
     page.press("a")
     assert page.panel(f"{PICTURE}.view.scale") == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +97,25 @@ def test_a_reading_without_findings_and_later_versions_are_in_it(
         ("1", "1", "0", "1", "No Finding", ""),
         ("2", "0", "0", "0", "Edema", "1"),
     ]
+
+
+def test_the_time_on_task_stands_beside_each_version(store: Store, tmp_path: Path) -> None:
+    image = add_image(store)
+    marked = region("Edema")
+    store.readings.import_committed(image, "Dr. A", "imported", [marked], False)
+    store.readings.apply(Edit("c", 1, image, 0, "put", region=marked, active_ms=61_500), "Dr. B")
+    store.readings.commit(image, "Dr. B", base_version=1, active_ms=500)
+
+    write_csv(store, tmp_path / "readings.csv")
+    export_readings(store, "jsonl", tmp_path / "readings.jsonl")
+
+    rows = read_back(tmp_path / "readings.csv")
+    assert [(row["reader"], row["active_ms"]) for row in rows] == [
+        ("Dr. A", ""),
+        ("Dr. B", "62000"),
+    ]
+    lines = (tmp_path / "readings.jsonl").read_text(encoding="ascii").splitlines()
+    assert [json.loads(one)["reading"]["active_ms"] for one in lines] == [None, 62_000]
 
 
 def test_unread_images_drafts_and_an_empty_store_have_no_row(store: Store, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { buildSeal } from '../../../audit_app/viewer/note_seal.js';
 import { Outbox } from '../../../audit_app/viewer/outbox.js';
 
 // A small but real server: applies (client_id, sequence) once, refuses outdated versions.
@@ -52,16 +53,19 @@ class Timers {
 }
 
 const put = (id, finding = 'Fracture') => ({ kind: 'put', region: { region_id: id, finding, certainty: 'definite', box: [1, 2, 3, 4], note: '' } });
+// Encryption takes threads of its own.
+const until = async (condition) => { for (let i = 0; i < 400 && !condition(); i += 1) await settled(); };
 const settled = () => new Promise((resolve) => { setTimeout(resolve, 5); });
 
-function setUp({ server = new Server(), storage = new Storage(), notes = new Storage(), clientId = 'client-a' } = {}) {
+function setUp({ server = new Server(), storage = new Storage(), notes = new Storage(), clientId = 'client-a', seal = null } = {}) {
   const seen = { states: [], acknowledged: [], refused: [], rejected: [] };
   const timers = new Timers();
   const outbox = new Outbox({
-    prefix: 'p/', clientId, storage, noteStorage: notes, timers, send: (edit) => server.send(edit),
+    prefix: 'p/', clientId, storage, noteStorage: notes, seal, timers, send: (edit) => server.send(edit),
     listener: {
       state: (name, pending) => seen.states.push([name, pending]),
       acknowledged: (edit, reading) => seen.acknowledged.push([edit.sequence, reading.version]),
+      refusing: (edit) => seen.refusing?.(edit),
       refused: (edits, body) => seen.refused.push([edits.map((edit) => edit.sequence), body]),
       rejected: (edit, body) => seen.rejected.push([edit.sequence, body.message]),
     },
@@ -178,6 +182,17 @@ test('an outdated edit and those after it are held, and survive a reload as held
   assert.equal(storage.length, 0);
 });
 
+test('what is being typed when an edit is refused waits with it and is not sent on its own', async () => {
+  const { outbox, server, seen } = setUp();
+  server.version = 1; // which would fit the next edit by chance
+  seen.refusing = () => outbox.add('image', 1, put('a', 'Fracture'));
+  outbox.add('image', 0, put('a'));
+  await settled();
+  assert.deepEqual(seen.refused.map(([sequences]) => sequences), [[1, 2]]);
+  assert.deepEqual(server.applied, []);
+  assert.equal(outbox.heldOf('image').length, 2);
+});
+
 test('edits of other images go on while one image is held', async () => {
   const { outbox, server } = setUp();
   server.version = 3;
@@ -222,6 +237,51 @@ test('the text of a note is not kept in the lasting storage', async () => {
   assert.equal(sameTab.outbox.queue[0].region.note, 'Mrs Smith, born 1950');
   const otherTab = setUp({ storage: first.storage, server: first.server });
   assert.equal(otherTab.outbox.queue[0].region.note, null);
+});
+
+test('a note that waits is sealed in the lasting storage, and another tab of its reader sends it', async () => {
+  const seal = buildSeal('00112233445566778899aabbccddeeff');
+  const note = { kind: 'put', region: { ...put('a').region, note: 'Mrs Smith, née Öz, born 1950' } };
+  const first = setUp({ seal });
+  first.server.isDown = true;
+  first.outbox.add('image', 0, put('a'));
+  assert.equal(first.outbox.isAtRisk(), false); // the box is kept already
+  first.outbox.add('image', 1, note);
+  assert.equal(first.outbox.isAtRisk(), true);
+  await until(() => !first.outbox.isAtRisk());
+  assert.equal(first.outbox.isAtRisk(), false);
+  assert.ok(![...first.storage.items.values()].join().includes('Smith'));
+
+  const stranger = setUp({ storage: first.storage, server: first.server, seal: buildSeal('ff112233445566778899aabbccddeeff') });
+  await until(() => stranger.outbox.isStarted);
+  assert.equal(stranger.outbox.queue[1].region.note, null);
+
+  first.server.isDown = false;
+  const sent = [];
+  const send = first.server.send.bind(first.server);
+  first.server.send = (edit) => { sent.push(edit); return send(edit); };
+  const later = setUp({ storage: first.storage, server: first.server, seal, clientId: 'client-b' });
+  await until(() => later.storage.length === 0);
+  assert.deepEqual(sent.map((edit) => edit.region.note), ['', 'Mrs Smith, née Öz, born 1950']);
+  assert.ok(!('sealed' in sent[1]) && !('held' in sent[1]));
+  assert.equal(later.storage.length, 0);
+});
+
+test('without a seal a note is at risk until it is saved, and so is all where nothing can be stored', async () => {
+  const { outbox, server, timers } = setUp();
+  server.isDown = true;
+  outbox.add('image', 0, { kind: 'put', region: { ...put('a').region, note: 'words' } });
+  await settled();
+  assert.equal(outbox.isAtRisk(), true);
+  server.isDown = false;
+  timers.fire();
+  await settled();
+  assert.equal(outbox.isAtRisk(), false);
+  const full = setUp();
+  full.server.isDown = true;
+  full.storage.isFull = true;
+  full.outbox.add('image', 0, put('a'));
+  assert.equal(full.outbox.isAtRisk(), true);
 });
 
 test('a browser that stores nothing still saves, and the page can say so', async () => {

@@ -17,6 +17,7 @@ from annotations.protocol import Protocol, change_protocol
 from annotations.records import Region
 from annotations.regions import Box
 from annotations.store import Store
+from annotations.store.adjudications import result_id
 from audit_app.comparison import open_reading, readable_cases
 from audit_app.services import Services
 from audit_app.session import LOCAL_READER, Visitor
@@ -28,7 +29,7 @@ from tests.browser.films import make_workspace
 
 ME = LOCAL_READER.name
 HEART = Region("a1", "Cardiomegaly", "definite", Box(100, 200, 300, 400))
-LUNG = Region("b1", "Lung Opacity", "possible", Box(120, 100, 200, 300))
+LUNG = Region("b1", "Lung Opacity", "possible", Box(120, 100, 200, 300), "faint")
 
 
 @dataclass
@@ -140,7 +141,9 @@ def test_maps_that_are_never_shown_are_refused_to_readers_and_not_to_auditors(
     for visitor in (LOCAL_READER, Visitor("anna", "reader"), Visitor("bert", "auditor")):
         with pytest.raises(ReadingLocked, match="keeps the heatmaps from its readers"):
             open_reading(study.services, visitor, study.ids[0], visitor.name)
+    assert readable_cases(study.services, LOCAL_READER) == []
     ada = Visitor("ada", "auditor")
+    assert [one.reader for one in readable_cases(study.services, ada)] == ["anna", "bert", ME]
     assert open_reading(study.services, ada, study.ids[0], "anna").regions == (HEART,)
 
 
@@ -230,20 +233,27 @@ def test_the_page_decides_and_commits_an_adjudication_over_its_routes(
         return study.client.post(f"{adjudications}/{action}", json=body)
 
     accept = {"parent_id": anna.reading_id, "region_id": "a1", "decision": "accept"}
-    assert post("decide", base_version=0, **accept).json()["adjudication"]["undecided"] == 1
-    late = post("decide", base_version=0, **accept)
+    first = {"client_id": "page-1", "sequence": 1, "base_version": 0, **accept}
+    assert post("decide", **first).json()["adjudication"]["undecided"] == 1
+    assert post("decide", **first).json()["adjudication"]["version"] == 1  # sent again, kept once
+    late = post("decide", **{**first, "sequence": 2})
     assert (late.status_code, late.json()["reason"]) == (409, "stale")
-    odd = post("decide", base_version=1, **{**accept, "decision": "maybe"})
+    next_one = {"client_id": "page-1", "sequence": 3, "base_version": 1}
+    odd = post("decide", **next_one, **{**accept, "decision": "maybe"})
     assert (odd.status_code, "'maybe' is not known" in odd.json()["message"]) == (422, True)
-    region = {"region_id": "x", "finding": "Lung Opacity", "certainty": "probable", "note": ""}
+    unnamed = post("decide", base_version=1, **accept)
+    assert (unnamed.status_code, "client_id" in unnamed.json()["message"]) == (422, True)
+    # As from a browser that did not keep the note over a reload.
+    region = {"region_id": "x", "finding": "Lung Opacity", "certainty": "probable", "note": None}
+    region["region_id"] = result_id(bert.reading_id, "b1")
     edit = {"parent_id": bert.reading_id, "region_id": "b1", "decision": "edit"}
-    post("decide", base_version=1, **edit, region={**region, "box": [120, 100, 210, 300]})
+    post("decide", **next_one, **edit, region={**region, "box": [120, 100, 210, 300]})
     done = post("commit", base_version=2).json()["adjudication"]
     assert (done["status"], done["is_open"]) == ("committed", False)
     (kept,) = study.store.readings.committed(occasions=(ADJUDICATION,))
-    assert [(one.finding, one.box.x_max) for one in kept.regions] == [
-        ("Cardiomegaly", 300),
-        ("Lung Opacity", 210),
+    assert [(one.finding, one.box.x_max, one.note) for one in kept.regions] == [
+        ("Cardiomegaly", 300, ""),
+        ("Lung Opacity", 210, LUNG.note),
     ]
     assert post("reopen").json()["adjudication"]["is_open"] is True
 

@@ -84,6 +84,16 @@ def test_an_edit_of_a_committed_reading_is_a_409_that_says_locked(place: Place) 
     assert send(place, put(sequence=3, base=1, box=(0, 0, 5, 5))).status_code == 200
 
 
+def test_the_time_that_the_page_measured_is_kept_with_the_reading(place: Place) -> None:
+    drawn = send(place, {**put(), "active_ms": 4000}).json()["reading"]
+    reading = f"/audit/readings/{place.id_of('film-a.png')}"
+    body = {"base_version": drawn["version"], "active_ms": 250}
+    assert place.client.post(f"{reading}/commit", json={**body, "active_ms": -1}).status_code == 422
+    assert place.client.post(f"{reading}/commit", json=body).status_code == 200
+    (kept,) = place.store.readings.committed()
+    assert place.store.readings.time_on_task(kept.reading_id) == {1: 4250}
+
+
 def test_a_commit_that_says_nothing_is_refused_with_a_sentence(place: Place) -> None:
     reading = f"/audit/readings/{place.id_of('film-a.png')}"
     answer = place.client.post(f"{reading}/commit", json={"base_version": 0})
@@ -158,6 +168,8 @@ def test_numbers_that_json_does_not_know_are_refused(place: Place) -> None:
         ({"region": []}, "region"),
         ({"kind": "delete", "region_id": 5}, "region_id"),
         ({"kind": "no_finding", "no_finding": "yes"}, "no_finding"),
+        ({"active_ms": "5"}, "active_ms"),
+        ({"active_ms": 10**9}, "time at work"),
     ],
 )
 def test_a_body_that_the_page_never_sends_is_refused_by_name(

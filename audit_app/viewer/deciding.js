@@ -1,0 +1,38 @@
+// Saving an adjudication: its decisions, commit and correction.
+
+import { Keeping } from './keeping.js';
+import * as transport from './transport.js';
+
+export class Deciding extends Keeping {
+  constructor(panel) {
+    super(panel, {
+      noun: 'adjudication', send: transport.sendDecision, fetch: transport.fetchAdjudication,
+      redo: ({ parent_id, region_id, decision, region }) => panel.perform({ parent_id, region_id, decision, region }),
+    });
+  }
+
+  // 'commit' or 'reopen', once every decision on this picture was answered.
+  async act(action) {
+    const { caseId, meta: { name } } = this.panel;
+    if (this.outbox.heldOf(caseId).length) return this.panel.say('Decide first about the changes that were not saved.');
+    if (this.pendingOf(caseId).length) this.panel.say('This waits until every decision is saved …', true);
+    await this.outbox.flushed(caseId);
+    if (this.panel.caseId !== caseId) return this.panel.say(`${name} was not committed: it was left while the commit waited. Open it and commit again.`, true);
+    if (this.outbox.heldOf(caseId).length) return this.panel.say('Not done: decide first about the changes that were not saved.', true);
+    return this.send(action, caseId, name);
+  }
+
+  async send(action, caseId, name) {
+    const body = action === 'commit' ? { base_version: this.panel.state.version } : {};
+    const answer = await transport.adjudicate(caseId, action, body).catch(() => null);
+    const isOpen = this.panel.caseId === caseId;
+    if (answer?.body?.ok) {
+      if (isOpen) this.panel.say('');
+      if (isOpen) this.panel.adopt(answer.body.reading);
+      this.panel.trigger('changed', { case_id: caseId });
+    } else {
+      this.panel.say(`${isOpen ? '' : `${name}: `}Not saved: ${answer?.body?.message ?? 'the server did not answer; try again'}`, true);
+      if (isOpen) await this.refresh();
+    }
+  }
+}
