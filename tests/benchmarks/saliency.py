@@ -117,7 +117,7 @@ def map_figures(name: str, mode: Mode, x: torch.Tensor, size: Size) -> list[Figu
             "library": lambda: [library_map(GradCAM, mode, x, k) for k in range(len(FINDINGS))],
             "maps": lambda: GRADCAM(mode, x),
         },
-        1,
+        min(size.repeats, 5),
     )
     found = GRADCAM(mode, x).maps[0]
     most = max(
