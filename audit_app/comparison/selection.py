@@ -72,16 +72,13 @@ def parse_look(data: Mapping[str, object], before: Look) -> Look:
     Raises:
         AuditError: If a value is no text, or there is no such view or mode.
     """
-    serial = data.get("serial", before.serial)
-    if not isinstance(serial, int) or isinstance(serial, bool):
-        raise AuditError(f"the page sent {serial!r} as number of its choice; reload the page")
     look = Look(
         view=_text(data, "view", before.view),
         mode=_text(data, "mode", before.mode),
         layer=_text(data, "layer", before.layer) or AUTO,
         left=_side(data, "left", before.left),
         right=_side(data, "right", before.right),
-        serial=serial,
+        serial=_serial(data, before),
     )
     if look.view not in VIEWS:
         raise AuditError(f"there is no view {look.view!r}; known: {', '.join(VIEWS)}")
@@ -89,6 +86,24 @@ def parse_look(data: Mapping[str, object], before: Look) -> Look:
         if mode and mode not in MODES:
             raise AuditError(f"there is no mode {mode!r}; known: {', '.join(MODES)}")
     return look
+
+
+def is_outrun(data: Mapping[str, object], before: Look) -> bool:
+    """Whether a newer choice was answered already: of a burst any may arrive late.
+
+    A newer choice names all that was chosen before it and not yet answered, so nothing is lost.
+
+    Raises:
+        AuditError: If the number of the choice is none.
+    """
+    return _serial(data, before) < before.serial
+
+
+def _serial(data: Mapping[str, object], before: Look) -> int:
+    serial = data.get("serial", before.serial)
+    if not isinstance(serial, int) or isinstance(serial, bool):
+        raise AuditError(f"the page sent {serial!r} as number of its choice; reload the page")
+    return serial
 
 
 def _text(data: Mapping[str, object], name: str, before: str) -> str:

@@ -11,7 +11,7 @@ import gradio as gr
 from annotations.cases import parse_case
 from audit_app.comparison import Look, Selection, View, readable_cases, view
 from audit_app.comparison.maps import job_params
-from audit_app.comparison.selection import parse_look
+from audit_app.comparison.selection import is_outrun, parse_look
 from audit_app.comparison.views import unchanged
 from audit_app.errors import AuditError
 from audit_app.handlers import handler
@@ -114,6 +114,8 @@ def _connect_panel(services: Services, tab: CompareTab) -> None:
     @on
     def choose(values: Values, event: gr.EventData, visitor: Visitor) -> list[Any]:
         data = event_data(event)
+        if is_outrun(data, values[tab.look]):
+            data = {}
         look = parse_look(data, values[tab.look])
         findings = services.store.findings()
         finding = known(data.get("finding"), findings, values[tab.finding], "finding")

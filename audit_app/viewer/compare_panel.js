@@ -71,6 +71,8 @@ export class ComparePanel {
   // {case_id, view, serial, is_waiting, content, ...}, the short form {unchanged: true, ...}, or null.
   show(value) {
     if (value && this.isLate(value)) return;
+    // A panel that was built anew goes on counting where the one before it stopped.
+    this.serial = Math.max(this.serial, value?.serial ?? 0);
     this.await(value);
     if (value?.unchanged) return;
     this.value = value;

@@ -175,7 +175,8 @@ class PanelPage:
             self.page.keyboard.press(key)
 
     def saved(self) -> None:
-        expect(self.page.locator(".sa-saved")).to_have_attribute("data-state", "saved")
+        state = self.page.locator(".sa-saved")
+        expect(state).to_have_attribute("data-state", "saved", timeout=60_000)
 
     def shown(self) -> list[list[int]]:
         """The boxes in the page, as the SVG elements say."""

@@ -630,6 +630,14 @@ def test_the_last_of_several_quick_choices_is_the_one_that_stays(tab: CompareTab
     expect(pressed).to_have_text("All findings")
 
 
+def test_a_choice_that_arrives_after_a_newer_one_changes_nothing(tab: CompareTab) -> None:
+    tab.open().view("All findings", "grid")
+    tab.eval("p.trigger('choose', { view: 'modes', method: 'eigencam', serial: p.serial - 1 })")
+    tab.page.wait_for_timeout(1500)
+    tab.ready("grid")
+    assert tab.eval("[p.value.view, p.value.options.method]") == ["grid", "gradcam"]
+
+
 def test_a_choice_that_got_lost_is_asked_again(tab: CompareTab) -> None:
     tab.open()
     tab.eval("p.ownTrigger = p.trigger")

@@ -6,7 +6,7 @@ import pytest
 
 from audit_app.comparison import Look, Selection, Side
 from audit_app.comparison.prompts import clean_text
-from audit_app.comparison.selection import parse_look
+from audit_app.comparison.selection import is_outrun, parse_look
 from audit_app.errors import AuditError
 from audit_app.session import Visitor
 from audit_app.tabs.compare import end_job, known, parse_selection
@@ -64,6 +64,12 @@ def test_words_are_one_line_without_invisible_signs() -> None:
             clean_text(nothing)
     with pytest.raises(AuditError, match="the text has 301 signs"):
         clean_text("x" * 301)
+
+
+def test_only_a_choice_older_than_the_answered_one_is_outrun() -> None:
+    before = Look(serial=3)
+    outrun = [is_outrun(data, before) for data in ({"serial": 2}, {"serial": 3}, {"serial": 4}, {})]
+    assert outrun == [True, False, False, False]
 
 
 def test_a_question_that_lacks_a_text_is_refused() -> None:
