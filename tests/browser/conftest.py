@@ -23,7 +23,9 @@ from tests.chromium import WAIT_MS, chromium_path
 READER = "local reader"
 # What Chromium and Gradio say when a server is killed or a page is left while it listens. A
 # request that fails is the test's own doing, or shows in what it checks.
-ENDED_CONNECTION = ("Failed to load resource", "network error", "Connection errored out")
+ENDED_CONNECTION = (
+    "Failed to load resource", "network error", "Connection errored out", "AbortError",
+)  # fmt: skip
 READY_S = 180.0  # a shared machine may be busy; alone it takes about five seconds
 
 

@@ -72,7 +72,7 @@ class CompareTab:
 
     def note(self, message: Any) -> None:
         # A stream that ended is Gradio's own affair; what is missing then shows in the checks.
-        is_stream = any(known in message.text for known in (*ENDED_CONNECTION, "AbortError"))
+        is_stream = any(known in message.text for known in ENDED_CONNECTION)
         if message.type == "error" and not is_stream:
             self.complaints.append(message.text)
 
