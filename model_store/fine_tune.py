@@ -43,7 +43,7 @@ def train_fine_tune(
     """The head file, image tower included, that was written.
 
     After each epoch the whole state is written beside it. The same call after a kill goes on from
-    there, on a processor to the same bits.
+    there, on a processor with as many threads to the same bits.
 
     Args:
         model: Stays as it is; a copy of its image tower is trained.

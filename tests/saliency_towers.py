@@ -32,34 +32,44 @@ torch.set_num_threads(1)
 def timm_transformer(**options: Any) -> TimmTower:
     """A transformer of timm with a projection behind it, as open_clip puts one there."""
     chosen: dict[str, Any] = {"depth": 3, "num_heads": 4, "mlp_ratio": 2, "num_classes": 0}
-    tower = TimmTower(
-        VisionTransformer(img_size=INPUT_SIZE, patch_size=8, embed_dim=WIDTH, **chosen | options)
+    return projected(
+        lambda: VisionTransformer(
+            img_size=INPUT_SIZE, patch_size=8, embed_dim=WIDTH, **chosen | options
+        ),
+        WIDTH,
     )
-    return projected(tower, WIDTH)
 
 
-def projected(tower: TimmTower, width: int) -> TimmTower:
-    tower.head = nn.Linear(width, EMBEDDING_SIZE, bias=False)
+def projected(make: Callable[[], nn.Module], width: int) -> TimmTower:
+    """The trunk that is made, with a projection of its ``width`` values behind it."""
+
+    def tower() -> TimmTower:
+        result = TimmTower(make())
+        result.head = nn.Linear(width, EMBEDDING_SIZE, bias=False)
+        return result
+
     return enliven(tower)
 
 
 def residual_network() -> TimmTower:
     """A residual network whose last stages keep a map of 6 x 8."""
-    trunk = ResNet(
-        BasicBlock,  # type: ignore[arg-type]  # timm annotates the class as an instance
-        (1, 1, 1, 1),
-        channels=(8, 12, 16, 24),
-        stem_width=8,
-        output_stride=8,
-        num_classes=0,
+    return projected(
+        lambda: ResNet(
+            BasicBlock,  # type: ignore[arg-type]  # timm annotates the class as an instance
+            (1, 1, 1, 1),
+            channels=(8, 12, 16, 24),
+            stem_width=8,
+            output_stride=8,
+            num_classes=0,
+        ),
+        24,
     )
-    return projected(TimmTower(trunk), 24)
 
 
 def open_clip_transformer(**options: Any) -> nn.Module:
     """A transformer of open_clip's own."""
     return enliven(
-        OpenClipTransformer(
+        lambda: OpenClipTransformer(
             image_size=INPUT_SIZE,
             patch_size=8,
             width=WIDTH,
@@ -81,8 +91,14 @@ TOWERS: Mapping[str, Callable[[], nn.Module]] = {
 }
 
 
-def enliven(network: Network, seed: int = 3) -> Network:
-    """The network with weights under which every part matters to the result."""
+def enliven(make: Callable[[], Network], seed: int = 3) -> Network:
+    """The network with weights under which every part matters to the result.
+
+    It is made here: some of its first values stay, and libraries draw those at random.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = make()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():

@@ -11,6 +11,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
@@ -130,13 +131,17 @@ def project_pca(towers: Mapping[str, Points]) -> tuple[dict[str, Points], dict[s
 
 def project_umap(towers: Mapping[str, Points], seed: int) -> dict[str, Points]:
     """UMAP of each tower, started from and turned onto that of the first one."""
-    reduce = _load_umap()
     first: Points | None = None
     places: dict[str, Points] = {}
-    for name, values in towers.items():
-        found = reduce(values, "spectral" if first is None else first.astype(np.float32), seed)
-        first = found if first is None else first
-        places[name] = turned_onto(found, first)
+    # UMAP ends by setting its thread's number of OpenMP threads, which torch reads as its own: what
+    # this thread trains next would add up in another order.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        reduce = thread.submit(_load_umap).result()
+        for name, values in towers.items():
+            start = "spectral" if first is None else first.astype(np.float32)
+            found = thread.submit(reduce, values, start, seed).result()
+            first = found if first is None else first
+            places[name] = turned_onto(found, first)
     return places
 
 

@@ -12,7 +12,6 @@ from open_clip.timm_model import TimmModel
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from model_store.classifiers import TimmTower
 from model_store.modes import Mode
 from model_store.saliency import SALIENCY_METHODS
 from model_store.saliency.lastblock import explain_gradcam, explain_hirescam, last_block_of
@@ -35,7 +34,7 @@ from tests.saliency_towers import (
 
 def open_clip_tower() -> nn.Module:
     """timm's smallest transformer as open_clip wraps it: it takes inputs of any size."""
-    return enliven(TimmModel("test_vit", EMBEDDING_SIZE, 160, pool="", proj="linear"))
+    return enliven(lambda: TimmModel("test_vit", EMBEDDING_SIZE, 160, pool="", proj="linear"))
 
 
 FITTING: dict[str, Callable[[], nn.Module]] = {
@@ -57,10 +56,12 @@ class Subclass(VisionTransformer):
 
 
 def of_subclass() -> nn.Module:
-    trunk = Subclass(
-        img_size=INPUT_SIZE, patch_size=8, embed_dim=32, depth=3, num_heads=4, num_classes=0
+    return projected(
+        lambda: Subclass(
+            img_size=INPUT_SIZE, patch_size=8, embed_dim=32, depth=3, num_heads=4, num_classes=0
+        ),
+        32,
     )
-    return projected(TimmTower(trunk), 32)
 
 
 OTHERS: dict[str, Callable[[], nn.Module]] = {

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 import torchvision
 from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
-from model_store.classifiers import TimmTower
 from model_store.errors import UnsuitableLayer
 from model_store.saliency.layers import find_layer
 from model_store.saliency.listing import list_layers
@@ -31,8 +28,7 @@ from tests.saliency_towers import (
 
 def torchvision_tower(name: str) -> nn.Module:
     """A network of torchvision as a classifier entry holds it, its last layer taken away."""
-    network: Any = torchvision.models.get_model(name, weights=None, num_classes=3)
-    return enliven(network)
+    return enliven(lambda: torchvision.models.get_model(name, weights=None, num_classes=3))
 
 
 @pytest.mark.parametrize(
@@ -231,8 +227,9 @@ def test_torchvisions_networks_are_read_at_the_end_of_each_stage(
 
 
 def test_timms_convnext_is_read_at_its_stages() -> None:
-    trunk = ConvNeXt(depths=(1, 1, 1, 1), dims=(8, 12, 16, 24), num_classes=0)
-    network = head_scorer(projected(TimmTower(trunk), 24))
+    network = head_scorer(
+        projected(lambda: ConvNeXt(depths=(1, 1, 1, 1), dims=(8, 12, 16, 24), num_classes=0), 24)
+    )
     listed = list_layers(network, "auto", (64, 96))
     assert [layer.grid for layer in listed] == [(16, 24), (8, 12), (4, 6), (2, 3)]
     assert listed[-1].path == find_layer(network, "auto", (64, 96)).path == "visual.trunk.stages.3"
