@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor, nn
+
+# What torch's own normalisation divides by at least.
+SHORTEST: Final = 1e-12
 
 
 class Embedder(nn.Module):
@@ -34,6 +38,10 @@ class Scorer(Embedder, ABC):
     @abstractmethod
     def score(self, embedding: Tensor) -> Tensor:
         """Scores (B, K) of embeddings (B, D); row by row, so that one row never moves another."""
+
+    @abstractmethod
+    def gradients(self, embedding: Tensor) -> Tensor:
+        """The gradient (B, K, D) of each score with respect to the embedding (B, D)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores (B, K)."""
@@ -65,6 +73,17 @@ class TextScorer(Scorer):
             embedding = nn.functional.normalize(embedding, dim=-1)
         return embedding @ self.get_buffer("texts").T
 
+    def gradients(self, embedding: Tensor) -> Tensor:
+        """The texts; for a cosine, what of them moves the direction, by the embedding's length."""
+        texts = self.get_buffer("texts").expand(len(embedding), -1, -1)
+        if not self.is_cosine:
+            return texts
+        length = embedding.norm(dim=-1, keepdim=True).clamp(min=SHORTEST)
+        direction = embedding / length
+        along = (direction @ self.get_buffer("texts").T)[:, :, None] * direction[:, None]
+        gradients: Tensor = (texts - along) / length[:, :, None]
+        return gradients
+
     def select(self, rows: Sequence[int]) -> TextScorer:
         """A scorer for some of the findings that shares this one's tower."""
         texts = self.get_buffer("texts")[list(rows)]
@@ -87,6 +106,10 @@ class HeadScorer(Scorer):
         """Logits (B, K)."""
         logits: Tensor = self.head(embedding)
         return logits
+
+    def gradients(self, embedding: Tensor) -> Tensor:
+        """The rows of the head."""
+        return self.head.weight.expand(len(embedding), -1, -1)
 
     def select(self, rows: Sequence[int]) -> HeadScorer:
         """A scorer for some of the findings that shares this one's tower."""

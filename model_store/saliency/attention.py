@@ -66,15 +66,18 @@ def attention_blocks(visual: nn.Module) -> tuple[AttentionBlock, ...]:
     Raises:
         UnsuitableLayer: If the tower is no transformer whose attention is known here.
     """
-    _, trunk = trunk_of(visual)
-    if type(trunk) is VisionTransformer:
-        return tuple(_timm_block(block) for block in trunk.blocks)
-    if type(trunk) is OpenClipTransformer:
-        return tuple(_open_clip_block(block) for block in trunk.transformer.resblocks)
-    raise UnsuitableLayer(
-        f"an image tower of type {type(trunk).__name__} has no attention that can be read; "
-        "choose a method that reads activations, for instance gradcam"
-    )
+    blocks, take_apart = _blocks_of(visual)
+    return tuple(take_apart(block) for block in blocks)
+
+
+def last_attention_block(visual: nn.Module) -> tuple[AttentionBlock, int]:
+    """The last block, and how many there are; the others may be of any kind.
+
+    Raises:
+        UnsuitableLayer: If the tower is no transformer whose attention is known here.
+    """
+    blocks, take_apart = _blocks_of(visual)
+    return take_apart(blocks[-1]), len(blocks)
 
 
 def block_of(blocks: Sequence[AttentionBlock], layer: nn.Module, path: str) -> int:
@@ -104,6 +107,19 @@ def inputs_of(modules: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
         for module in modules:
             stack.callback(module.register_forward_pre_hook(note).remove)
         yield seen
+
+
+def _blocks_of(visual: nn.Module) -> tuple[Any, Callable[[Any], AttentionBlock]]:
+    """The blocks as they are, and what takes one of them apart."""
+    _, trunk = trunk_of(visual)
+    if type(trunk) is VisionTransformer:
+        return trunk.blocks, _timm_block
+    if type(trunk) is OpenClipTransformer:
+        return trunk.transformer.resblocks, _open_clip_block
+    raise UnsuitableLayer(
+        f"an image tower of type {type(trunk).__name__} has no attention that can be read; "
+        "choose a method that reads activations, for instance gradcam"
+    )
 
 
 def _timm_block(block: Any) -> AttentionBlock:

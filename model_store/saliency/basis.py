@@ -42,6 +42,13 @@ class EmbeddingScorer(Scorer):
         """The embedding (B, E)."""
         return embedding if self.dimensions is None else embedding[:, self.dimensions]
 
+    def gradients(self, embedding: Tensor) -> Tensor:
+        """One of each dimension."""
+        width = embedding.shape[1]
+        each = torch.eye(width, dtype=embedding.dtype, device=embedding.device)
+        chosen = each if self.dimensions is None else each[self.dimensions]
+        return chosen.expand(len(embedding), -1, -1)
+
     def select(self, rows: Sequence[int]) -> EmbeddingScorer:
         """A scorer for some of the dimensions that shares this one's tower."""
         own = self.dimensions

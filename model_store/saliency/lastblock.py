@@ -25,13 +25,14 @@ from torch import Tensor, nn
 
 from model_store.errors import UnsuitableLayer
 from model_store.modes import Mode
-from model_store.saliency.attention import AttentionBlock, attention_blocks
+from model_store.saliency.attention import AttentionBlock, last_attention_block
 from model_store.saliency.layers import TargetLayer
 from model_store.saliency.methods import SaliencyResult
 from model_store.saliency.pooling import pooled_embedding, pooling_of
 from model_store.saliency.shared import as_grid, in_slices, result_of
 from model_store.saliency.state import as_found
 from model_store.saliency.towers import token_grid, trunk_of
+from model_store.scoring import Scorer
 
 PICTURES_AT_ONCE: Final = 32
 FEW_SCORES: Final = 64
@@ -93,15 +94,15 @@ def find_last_block(visual: nn.Module, layer: nn.Module) -> LastBlock | None:
     try:
         if pooling_of(visual) != "token":
             return None
-        blocks = attention_blocks(visual)
+        last, n_blocks = last_attention_block(visual)
         end = pooled_embedding(visual)
     except UnsuitableLayer:
         return None
-    last, tokens = blocks[-1], token_grid(visual)
+    tokens = token_grid(visual)
     has_head_norms = any(type(each) is not nn.Identity for each in (last.query_norm, last.key_norm))
-    if last.norm is not layer or has_head_norms or len(blocks) < 2 or tokens is None:
+    if last.norm is not layer or has_head_norms or n_blocks < 2 or tokens is None:
         return None
-    return LastBlock(last, _before(visual, len(blocks)), end, tokens.prefix, tokens.size)
+    return LastBlock(last, _before(visual, n_blocks), end, tokens.prefix, tokens.size)
 
 
 def explain_gradcam(mode: Mode, block: LastBlock, x: Tensor) -> SaliencyResult:
@@ -132,7 +133,7 @@ def run(block: LastBlock, x: Tensor) -> ClassTokenPass:
     queries = queries.view(len(x), part.n_heads, -1)
     # The key matrix goes to the one query instead of to every token.
     by_head = key_rows.view(part.n_heads, queries.shape[-1], -1)
-    readers = torch.einsum("bhd,hde->bhe", queries, by_head)
+    readers = (queries.transpose(0, 1) @ by_head).transpose(0, 1)
     products = readers @ activations.transpose(1, 2)
     values = nn.functional.linear(activations, value_rows, value_bias)
     values = values.view(*activations.shape[:2], part.n_heads, -1).transpose(1, 2)
@@ -147,27 +148,29 @@ def run(block: LastBlock, x: Tensor) -> ClassTokenPass:
 
 
 def score_gradients(
-    block: LastBlock, done: ClassTokenPass, score: Callable[[Tensor], Tensor], n_scores: int
+    block: LastBlock, done: ClassTokenPass, scorer: Scorer, n_scores: int
 ) -> tuple[Tensor, Tensor]:
     """Scores (B, K), and their gradients with respect to what was read, (B, H, K, d).
 
     Args:
         block: What follows the attention.
         done: The forward pass.
-        score: Embeddings (B, E) to scores (B, K), row by row.
+        scorer: Of embeddings.
         n_scores: K.
     """
     if n_scores > FEW_SCORES:
-        return many_gradients(block, done, score)
+        return many_gradients(block, done, scorer.score)
     with torch.enable_grad():
-        attended = done.attended[:, None].repeat(1, n_scores, 1, 1).requires_grad_(True)
-        tokens = done.token[:, None].expand(-1, n_scores, -1)
         # One copy of the token for each score: a plain backward pass then gives them all.
-        after = block.block.finish(tokens, attended.flatten(2))
-        scores = score(block.end(after.flatten(0, 1))).view(-1, n_scores, n_scores)
-        own = scores.diagonal(dim1=1, dim2=2)
-        (gradients,) = torch.autograd.grad(own.sum(), attended)
-    return own.detach(), gradients.transpose(1, 2)
+        attended = done.attended.flatten(1).repeat_interleave(n_scores, 0).requires_grad_(True)
+        tokens = done.token.repeat_interleave(n_scores, 0)
+        embedding = block.end(block.block.finish(tokens, attended))
+    with torch.no_grad():
+        own = embedding[::n_scores]
+        scores, along = scorer.score(own), scorer.gradients(own)
+    (gradients,) = torch.autograd.grad(embedding, attended, along.flatten(0, 1))
+    by_head = gradients.view(-1, n_scores, *done.queries.shape[1:])
+    return scores, by_head.transpose(1, 2)
 
 
 def many_gradients(
@@ -191,15 +194,18 @@ def many_gradients(
 def gradcam_maps(block: LastBlock, done: ClassTokenPass, gradients: Tensor) -> Tensor:
     """Grad-CAM (B, K, rows, columns), with its negative part.
 
-    The mean over patches of the gradient needs two sums only: of the attention, and of the
-    gradient of the products.
+    The mean over patches of the gradient needs no patch's own: with the patches' attention, its
+    sum and what was read of them, the gradients of values and products are summed at once.
     """
-    _, key_rows, value_rows = block.block.weight.chunk(3)
     patches = slice(block.prefix, None)
-    reading, _ = _product_gradients(block, done, gradients)
-    by_value = gradients * done.weights[:, :, patches].sum(-1)[:, :, None, None]
-    by_key = done.queries[:, :, None] * reading[..., patches].sum(-1, keepdim=True)
-    channel_weights = _joined(by_value) @ value_rows + _joined(by_key) @ key_rows
+    weights = done.weights[:, :, None, patches]
+    share = weights.sum(-1)
+    read = (weights @ done.values[:, :, patches])[:, :, 0] - share * done.attended
+    by_value = gradients * share[..., None]
+    by_key = (gradients @ read[..., None]) * done.queries[:, :, None] * block.block.scale
+    # In the order of the weight's rows: keys, then values.
+    both = torch.stack([by_key, by_value], dim=1).permute(0, 3, 1, 2, 4).flatten(2)
+    channel_weights = both @ block.block.weight[-both.shape[-1] :]
     n_patches = block.grid[0] * block.grid[1]
     maps = (channel_weights / n_patches) @ done.activations[:, patches].transpose(1, 2)
     return as_grid(maps, block.grid)
@@ -228,7 +234,7 @@ def _explain(
     def explain(part: Tensor) -> SaliencyResult:
         with as_found(mode.network):
             done = run(block, part)
-            scores, gradients = score_gradients(block, done, mode.network.score, len(mode.findings))
+            scores, gradients = score_gradients(block, done, mode.network, len(mode.findings))
             # What is never recorded costs less: on a small network a tenth of a map's time.
             with torch.inference_mode():
                 return result_of(coarse(block, done, gradients), scores, part)
@@ -244,11 +250,6 @@ def _product_gradients(
     weights = done.weights[:, :, None]
     mean = (along_values * weights).sum(-1, keepdim=True)
     return weights * (along_values - mean) * block.block.scale, along_values
-
-
-def _joined(by_head: Tensor) -> Tensor:
-    """(B, H, K, d) to (B, K, H d)."""
-    return by_head.transpose(1, 2).flatten(2)
 
 
 def _biases(part: AttentionBlock) -> tuple[Tensor | None, Tensor | None, Tensor | None]:

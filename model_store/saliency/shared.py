@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -145,11 +146,21 @@ def in_slices(
 def result_of(coarse: Tensor, scores: Tensor, x: Tensor) -> SaliencyResult:
     """The positive part of maps (B, K, rows, columns), bilinear (half-pixel centres) at (h, w)."""
     positive = coarse.detach().clamp(min=0).to(torch.float32)
-    fine = nn.functional.interpolate(
-        positive, size=x.shape[-2:], mode="bilinear", align_corners=False
+    # Two products take half the time, or less, of torch's own enlarging of two directions at once.
+    by_row, by_column = (
+        linear_weights(before, after).to(positive.device)
+        for before, after in zip(positive.shape[-2:], x.shape[-2:], strict=True)
     )
-    maps: NDArray[np.float32] = fine.cpu().numpy()
+    maps: NDArray[np.float32] = (by_row @ positive @ by_column.T).cpu().numpy()
     return SaliencyResult(maps=maps, scores=scores.detach().to(torch.float32).cpu().numpy())
+
+
+@lru_cache(maxsize=16)
+def linear_weights(before: int, after: int) -> Tensor:
+    """What each of ``after`` places takes of each of ``before``, (after, before), half-pixel."""
+    with torch.no_grad():
+        each = torch.eye(before)[None]
+        return nn.functional.interpolate(each, size=after, mode="linear")[0].T.contiguous()
 
 
 def same_for_all(coarse: Tensor, scores: Tensor, x: Tensor) -> SaliencyResult:

@@ -19,41 +19,39 @@ _REGISTRY: Final = Lock()
 def as_found(network: nn.Module) -> Iterator[None]:
     """The network in evaluation mode, for one thread at a time, given back as it was.
 
-    Training flags, ``requires_grad`` and ``grad`` are afterwards as before, also on an error.
-    Within, no parameter requires a gradient: only what a caller marks is recorded.
+    Training flags and ``requires_grad`` are afterwards as before, also on an error. Within, no
+    parameter requires a gradient, so that none gets one: only what a caller marks is recorded.
     """
     with _tower_lock(network):
         # Only what differs is touched: on a small network this is a good part of a map's time.
         modules = _modules_of(network)
         awake = [module for module in modules if module.training]
-        parameters = [
-            (each, each.requires_grad, each.grad)
+        learning = [
+            each
             for module in modules
+            if module._parameters
             for each in module._parameters.values()
-            if each is not None
+            if each is not None and each.requires_grad
         ]
         try:
             if awake:
                 network.eval()
-            for parameter, required, _ in parameters:
-                if required:
-                    parameter.requires_grad_(False)
+            for parameter in learning:
+                parameter.requires_grad_(False)
             yield
         finally:
             for module in awake:
                 module.training = True
-            for parameter, required, gradient in parameters:
-                if parameter.requires_grad is not required:
-                    parameter.requires_grad_(required)
-                if parameter.grad is not gradient:
-                    parameter.grad = gradient
+            for parameter in learning:
+                parameter.requires_grad_(True)
 
 
 def _modules_of(network: nn.Module) -> list[nn.Module]:
     """The network and all in it; ``modules()`` takes ten times as long over names and doubles."""
     found = [network]
     for module in found:  # it grows meanwhile
-        found += [child for child in module._modules.values() if child is not None]
+        if module._modules:
+            found += [child for child in module._modules.values() if child is not None]
     return found
 
 

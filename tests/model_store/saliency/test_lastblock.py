@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from model_store.modes import Mode
 from model_store.saliency import SALIENCY_METHODS
 from model_store.saliency.lastblock import explain_gradcam, explain_hirescam, last_block_of
+from model_store.scoring import HeadScorer
 from tests.saliency_towers import (
     EMBEDDING_SIZE,
     FINDINGS,
@@ -183,11 +184,20 @@ def test_the_network_runs_once_whatever_the_number_of_findings_and_records_nothi
     assert runs == [("patch_embed", False), ("blocks.0", False), ("blocks.1", False)]
 
 
+class Squashed(HeadScorer):
+    """Scores that are no linear function of the embedding."""
+
+    def score(self, embedding: Tensor) -> Tensor:
+        return torch.tanh(super().score(embedding) / 5)
+
+    def gradients(self, embedding: Tensor) -> Tensor:
+        slope = (1 - self.score(embedding) ** 2) / 5
+        return slope[..., None] * super().gradients(embedding)
+
+
 def test_a_score_that_is_no_linear_function_has_its_maps_too() -> None:
-    mode = mode_of(head_scorer(timm_transformer()))
-    scorer: Any = mode.network
-    linear_score = scorer.score
-    scorer.score = lambda embedding: torch.tanh(linear_score(embedding) / 5)
+    linear_scorer = head_scorer(timm_transformer())
+    mode = mode_of(Squashed(linear_scorer.visual, linear_scorer.head))
     x = pictures(1)
     activations, gradients = gradients_by_autograd(mode, x)
     found = SALIENCY_METHODS["gradcam"].maps(mode, x)
