@@ -34,9 +34,10 @@ from audit_app.app import PRIVATE, TITLE, announce, build_look
 from audit_app.errors import AuditError
 from audit_app.handlers import handler
 from audit_app.services import Services
-from audit_app.serving import start, stop_signal
+from audit_app.serving import start
 from audit_app.session import Visitor
 from audit_app.settings import Settings
+from audit_app.stop_request import StopRequest, stop_signal
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ class Rescue:
     """The page and what was done on it."""
 
     services: Services
-    stop: threading.Event
+    stop: StopRequest
     is_restored: bool = False
     first_row: int = field(init=False)
 

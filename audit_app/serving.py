@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 import webbrowser
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import gradio as gr
@@ -31,6 +27,7 @@ from audit_app.services import Services
 from audit_app.settings import Settings
 from audit_app.sharing import ShareLink, check_sharing, open_link
 from audit_app.sign_in_limits import SignInLimits
+from audit_app.stop_request import stop_signal
 from audit_app.witness import LogWitness
 
 log = logging.getLogger(__name__)
@@ -334,21 +331,3 @@ def _no_port(settings: Settings) -> str:
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-@contextmanager
-def stop_signal() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set; the handlers of before come back afterwards."""
-    stop = threading.Event()
-
-    def request_stop(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    handlers = {
-        number: signal.signal(number, request_stop) for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

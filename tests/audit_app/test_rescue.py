@@ -25,6 +25,7 @@ from audit_app.rescue import NO_BACKUP, Rescue, _stand_in, open_or_rescue
 from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.settings import Settings
+from audit_app.stop_request import StopRequest
 from audit_app.witness import LogWitness
 from tests.browser.films import make_workspace
 
@@ -55,7 +56,7 @@ def damaged(tmp_path: Path) -> Workspace:
 def rescue_of(workspace: Workspace) -> Iterator[Rescue]:
     with _stand_in(workspace) as store:
         services = Services(workspace, store, Settings(open_browser=False))
-        yield Rescue(services, threading.Event())
+        yield Rescue(services, StopRequest())
 
 
 def test_who_may_see_and_restore_what(damaged: Workspace) -> None:
