@@ -28,6 +28,7 @@ from annotations.store.readers import ensure_reader
 from annotations.store.reading_checks import check_open, check_version
 from annotations.store.regions import check_region, region_json
 from annotations.store.seen import SEEN_READING, has_seen_map, note_seen
+from annotations.store.time_on_task import active_details, check_active
 from annotations.store.vocabulary import Vocabulary
 from annotations.store.working_copy import create_reading, load_reading, put_region, set_columns
 
@@ -44,6 +45,7 @@ class Verdict:
     region: Region | None = None  # for "edit": as it shall be; its id does not matter
     client_id: str = ""  # with the number behind it, kept at most once; "" when sent only once
     sequence: int = 0
+    active_ms: int | None = None  # the work since the decision before; None: not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Adjudications:
             StaleEdit: If it was changed since ``base_version``.
             ReadingLocked: If it is committed and was not reopened.
             UnknownRecord: If there is no such region in one of the parents.
-            InvalidRegion: If an edited region may not be saved, or the sender is not valid.
+            InvalidRegion: If an edited region may not be saved, or sender or time are not valid.
         """
         if verdict.decision is not None and verdict.decision not in get_args(DecisionKind):
             raise InvalidRegion(
@@ -134,6 +136,7 @@ class Adjudications:
             )
         if verdict.client_id:
             check_sender(verdict.client_id, verdict.sequence)
+        check_active(verdict.active_ms)
         with self._connections.write() as connection:
             known = self._vocabulary.findings()
             size = find_image(connection, image_id).size
@@ -149,14 +152,29 @@ class Adjudications:
             _write(connection, current, verdict, original, result)
             return _loaded(connection, image_id, adjudicator)
 
-    def commit(self, image_id: str, adjudicator: str, *, base_version: int) -> Adjudication:
+    def commit(
+        self,
+        image_id: str,
+        adjudicator: str,
+        *,
+        base_version: int,
+        active_ms: int | None = None,
+    ) -> Adjudication:
         """The adjudication after its state was kept; without any region it says No Finding.
+
+        Args:
+            image_id: The image.
+            adjudicator: Whose adjudication is committed.
+            base_version: The version that is committed.
+            active_ms: The work since the last decision; None: not measured.
 
         Raises:
             IncompleteReading: If a region of a parent is not decided about.
+            InvalidRegion: If nobody can have worked for that time.
             StaleEdit: If it was changed since ``base_version``.
             ReadingLocked: If it is committed already.
         """
+        check_active(active_ms)
         with self._connections.write() as connection:
             find_image(connection, image_id)
             current = _loaded(connection, image_id, adjudicator)
@@ -176,7 +194,7 @@ class Adjudications:
                 blinded=not has_seen_map(connection, image_id, adjudicator),
                 independent=False,
             )
-            keep_reading(connection, reading, snapshot)
+            keep_reading(connection, reading, snapshot, active_ms=active_ms)
             return _loaded(connection, image_id, adjudicator)
 
     def reopen(self, image_id: str, adjudicator: str) -> Adjudication:
@@ -323,6 +341,7 @@ def _write(
         "region_id": verdict.region_id,
         "before": before,
         "after": after,
+        **active_details(verdict.active_ms),
     }
     sent = (verdict.client_id, verdict.sequence)
     log_reading(connection, "decide", reading, details, sent=sent)

@@ -1,7 +1,7 @@
-"""Time on task: how long a reader was at work on a reading, as the operation log tells it.
+"""Time on task: how long somebody was at work on a reading, as the operation log tells it.
 
-Each edit and each commit of the panel holds the milliseconds of work since the one before it. The
-page measures them: without pauses, and only while the case can be seen.
+Each edit, each decision of an adjudication and each commit holds the milliseconds of work since the
+one before it. The page measures them: without pauses, and only while the case can be seen.
 """
 
 from __future__ import annotations

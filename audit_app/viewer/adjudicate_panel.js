@@ -14,6 +14,7 @@ import { Stepping } from './stepping.js';
 import { PresetList } from './toolbar.js';
 import * as transport from './transport.js';
 import { RadiographViewer } from './viewer.js';
+import { WorkClock, workedOn } from './work_clock.js';
 
 const DECISIONS = [['accept', 'Accept'], ['edit', 'Edit'], ['reject', 'Reject']];
 const CERTAINTIES = ['definite', 'probable', 'possible'];
@@ -25,6 +26,7 @@ export class AdjudicationPanel {
   constructor(host, trigger = () => {}) {
     Object.assign(this, { host, trigger, caseId: null, state: null, opening: 0, isHidden: false });
     this.pixels = new PixelCache({ fetchPixels: transport.fetchPixels });
+    this.clock = new WorkClock(() => workedOn(this));
     this.saving = new Deciding(this);
     this.stepping = new Stepping(this);
     this.build();
@@ -77,14 +79,15 @@ export class AdjudicationPanel {
 
   listen() {
     this.disposal = new AbortController();
-    const on = (target, type, listener) => target.addEventListener(type, (event) => {
+    const on = (target, type, listener, options = {}) => target.addEventListener(type, (event) => {
       if (this.host.isConnected) listener(event);
       else this.disposal.abort();
-    }, { signal: this.disposal.signal });
+    }, { ...options, signal: this.disposal.signal });
     on(document, 'keydown', (event) => this.keyboard.down(event));
     on(document, 'keyup', (event) => this.keyboard.up(event));
     on(window, 'blur', () => this.keyboard.released());
     on(window, 'online', () => this.saving.retryNow());
+    this.clock.listen(on);
   }
 
   buildPane(place) {
@@ -139,6 +142,7 @@ export class AdjudicationPanel {
     if (problem) {
       this.opening += 1;
       this.caseId = null;
+      this.clock.turn();
       this.title.textContent = '';
       this.badge.textContent = '';
       this.saving.conflict.hidden = true;
@@ -194,6 +198,7 @@ export class AdjudicationPanel {
   showReading() {
     const { state } = this;
     const [left, right] = state.parents;
+    this.clock.turn();
     this.showParent(this.panes.left, left);
     this.showParent(this.panes.right, right);
     this.panes.result.title.textContent = 'Adjudicated';

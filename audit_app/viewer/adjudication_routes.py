@@ -11,7 +11,7 @@ from annotations.store.adjudications import result_id
 from audit_app.adjudication import adjudication_value
 from audit_app.services import Services
 from audit_app.session import Visitor
-from audit_app.viewer.forms import InvalidRequest, parse_base_version, parse_verdict
+from audit_app.viewer.forms import InvalidRequest, parse_commit, parse_verdict
 
 ADJUDICATORS: Final[tuple[Role, ...]] = ("auditor",)
 NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -33,9 +33,11 @@ def decide(services: Services, visitor: Visitor, image_id: str, body: Any) -> Re
 
 def commit_adjudication(services: Services, visitor: Visitor, image_id: str, body: Any) -> Response:
     """Commit the adjudication as the page shows it."""
-    version = parse_base_version(body)
+    version, active_ms = parse_commit(body)
     return _acknowledge(
-        services.store.adjudications.commit(image_id, visitor.name, base_version=version)
+        services.store.adjudications.commit(
+            image_id, visitor.name, base_version=version, active_ms=active_ms
+        )
     )
 
 

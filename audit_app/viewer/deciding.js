@@ -23,7 +23,9 @@ export class Deciding extends Keeping {
   }
 
   async send(action, caseId, name) {
-    const body = action === 'commit' ? { base_version: this.panel.state.version } : {};
+    const isCommit = action === 'commit';
+    const ms = isCommit ? this.panel.clock.take(caseId) : 0;
+    const body = isCommit ? { base_version: this.panel.state.version, active_ms: ms } : {};
     const answer = await transport.adjudicate(caseId, action, body).catch(() => null);
     const isOpen = this.panel.caseId === caseId;
     if (answer?.body?.ok) {
@@ -31,6 +33,7 @@ export class Deciding extends Keeping {
       if (isOpen) this.panel.adopt(answer.body.reading);
       this.panel.trigger('changed', { case_id: caseId });
     } else {
+      this.panel.clock.add(caseId, ms);
       this.panel.say(`${isOpen ? '' : `${name}: `}Not saved: ${answer?.body?.message ?? 'the server did not answer; try again'}`, true);
       if (isOpen) await this.refresh();
     }

@@ -33,7 +33,16 @@ EDIT_FIELDS: Final = frozenset(
     }
 )
 VERDICT_FIELDS: Final = frozenset(
-    {"client_id", "sequence", "base_version", "parent_id", "region_id", "decision", "region"}
+    {
+        "client_id",
+        "sequence",
+        "base_version",
+        "parent_id",
+        "region_id",
+        "decision",
+        "region",
+        "active_ms",
+    }
 )
 REGION_FIELDS: Final = frozenset({"region_id", "finding", "certainty", "box", "note", "shape"})
 
@@ -74,17 +83,8 @@ def parse_edit(body: object, image: ImageRecord, known_notes: dict[str, str]) ->
     )
 
 
-def parse_base_version(body: object) -> int:
-    """The version that a commit names.
-
-    Raises:
-        InvalidRequest: If there is none.
-    """
-    return _whole(_object(body, frozenset({"base_version"}), "a commit"), "base_version")
-
-
 def parse_commit(body: object) -> tuple[int, int | None]:
-    """Version and time at work that the commit of a reading names.
+    """Version and time at work that a commit names.
 
     Raises:
         InvalidRequest: If there is no version, or the time is none.
@@ -148,6 +148,7 @@ def parse_verdict(
         region=_region(fields.get("region"), image, known_notes) if is_edit else None,
         client_id=_text(fields, "client_id"),
         sequence=_whole(fields, "sequence"),
+        active_ms=_active(fields),
     )
 
 

@@ -1,14 +1,14 @@
-// Keeping what is changed: the outbox, its visible state, and what becomes of changes that were refused.
+// Keeping what is changed and the time it took: the outbox, its visible state, and what becomes of changes
+// that were refused.
 
 import { el, uuid } from './dom.js';
 import { buildSeal } from './note_seal.js';
 import { Outbox } from './outbox.js';
 
 export class Keeping {
-  // panel: {caseId, isEditable, adopt(state), showReading(), say(text, isLasting), stage}, and history
-  // where changes can be undone.
-  // ways: {noun, send(change), fetch(caseId), redo(change), refusing(), returned(change)}; the noun is
-  // what is changed, and a change that was not saved is returned.
+  // panel: {caseId, isEditable, adopt(state), showReading(), say(text, isLasting), stage, clock}, and
+  // history where changes can be undone.
+  // ways: {noun, send(change), fetch(caseId), redo(change), refusing()}; the noun is what is changed.
   constructor(panel, ways) {
     Object.assign(this, { panel, ways, outbox: null });
     this.state = el('span', { class: 'sa-saved', role: 'status', 'aria-live': 'polite' });
@@ -20,7 +20,12 @@ export class Keeping {
   }
 
   add(caseId, base, change) {
-    this.outbox.add(caseId, base, change);
+    this.outbox.add(caseId, base, { ...change, active_ms: this.panel.clock.take(caseId) });
+  }
+
+  // The work on a change that was not saved belongs to the next one.
+  returned({ image_id: caseId, active_ms: ms }) {
+    this.panel.clock.add(caseId, ms ?? 0);
   }
 
   retryNow() {
@@ -33,6 +38,7 @@ export class Keeping {
 
   start({ outbox_key: key, note_key: noteKey }) {
     if (!key || this.outbox?.prefix === key) return;
+    if (!this.outbox) this.panel.clock.restore(globalThis.sessionStorage, `${key}time`);
     this.outbox = new Outbox({
       prefix: key, clientId: uuid(), storage: localStorageOrNone(), noteStorage: globalThis.sessionStorage,
       seal: buildSeal(noteKey), send: this.ways.send, timers: window,
@@ -72,7 +78,7 @@ export class Keeping {
   }
 
   async rejected(edit, body) {
-    this.ways.returned?.(edit);
+    this.returned(edit);
     const reason = body?.message ?? 'the server refused this change';
     if (edit.image_id !== this.panel.caseId) {
       this.panel.say(`A change to another case was not saved: ${reason}`, true);
@@ -108,7 +114,7 @@ export class Keeping {
       return;
     }
     const held = this.outbox.takeHeld(this.panel.caseId);
-    held.forEach((edit) => this.ways.returned?.(edit));
+    held.forEach((edit) => this.returned(edit));
     if (applyAgain) held.forEach((edit) => this.ways.redo(edit));
     this.showConflict();
     this.panel.stage.focus({ preventScroll: true });

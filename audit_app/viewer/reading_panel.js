@@ -15,7 +15,7 @@ import * as transport from './transport.js';
 import { RadiographViewer } from './viewer.js';
 import { buildCommands } from './commands.js';
 import { coloured } from './earlier.js';
-import { WorkClock } from './work_clock.js';
+import { WorkClock, workedOn } from './work_clock.js';
 
 const MESSAGE_MS = 6000;
 const STATUS_NAMES = { new: 'not read', draft: 'draft', committed: 'committed', revised: 'revised' };
@@ -24,7 +24,7 @@ export class ReadingPanel {
   // trigger(event, data) reaches Python: 'step', 'changed', 'compare'.
   constructor(host, trigger) {
     Object.assign(this, { host, trigger, caseId: null, model: null, history: new History(), opening: 0 });
-    this.clock = new WorkClock(() => this.workedOn());
+    this.clock = new WorkClock(() => workedOn(this));
     this.saving = new Saving(this);
     this.pixels = new PixelCache({ fetchPixels: transport.fetchPixels });
     this.colours = new Map();
@@ -92,12 +92,7 @@ export class ReadingPanel {
     on(window, 'blur', () => this.keyboard.released());
     on(window, 'online', () => this.saving.retryNow());
     on(window, 'beforeunload', (event) => this.leaving(event));
-    // Signs of life count wherever they go, also where somebody else ends the event.
-    for (const type of ['keydown', 'pointerdown', 'pointermove', 'wheel']) {
-      on(document, type, () => this.clock.beat(), { capture: true, passive: true });
-    }
-    on(document, 'visibilitychange', () => this.clock.turn());
-    on(window, 'pagehide', () => this.clock.keep());
+    this.clock.listen(on);
   }
 
   dispose() {
@@ -113,12 +108,6 @@ export class ReadingPanel {
 
   viewers() {
     return [this.viewer];
-  }
-
-  // The case that the reader has before their eyes and may still change.
-  workedOn() {
-    const isSeen = this.host.offsetParent && document.visibilityState === 'visible';
-    return isSeen && this.isEditable ? this.caseId : null;
   }
 
   // --- opening a case ----------------------------------------------------------------------------

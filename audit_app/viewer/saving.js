@@ -1,4 +1,4 @@
-// Saving a reading: its edits with the time they took, commit and correction.
+// Saving a reading: its edits, commit and correction.
 
 import { Keeping } from './keeping.js';
 import * as transport from './transport.js';
@@ -10,19 +10,8 @@ export class Saving extends Keeping {
     super(panel, {
       noun: 'reading', send: transport.sendEdit, fetch: transport.fetchReading, redo: (edit) => this.redo(edit),
       refusing: () => panel.sidebar.keepNote(),
-      // The work on an edit that was not saved belongs to the next one.
-      returned: ({ image_id: caseId, active_ms: ms }) => panel.clock.add(caseId, ms ?? 0),
     });
     Object.assign(this, { committing: new Set(), leftBehind: '' });
-  }
-
-  start(value) {
-    if (value.outbox_key && !this.outbox) this.panel.clock.restore(globalThis.sessionStorage, `${value.outbox_key}time`);
-    super.start(value);
-  }
-
-  add(caseId, base, change) {
-    super.add(caseId, base, { ...change, active_ms: this.panel.clock.take(caseId) });
   }
 
   redo({ kind, region, region_id: id, no_finding: none }) {

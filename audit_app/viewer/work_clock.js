@@ -1,15 +1,31 @@
-// Time on task: how long the reader is at work on each case. Neither a pause counts nor time in which
-// the case is not to be seen.
+// Time on task: how long somebody is at work on each case. Neither a pause counts nor time in which the
+// case is not to be seen.
 
 const PAUSE_MS = 60_000; // so long without a sign of life: nobody looks
 const BEAT_MS = 500;
 const LONGEST_MS = 24 * 60 * 60 * 1000; // as the server takes it
+
+// The case that somebody has before their eyes and may still change.
+export function workedOn({ host, isEditable, caseId }) {
+  const isSeen = host.offsetParent && document.visibilityState === 'visible';
+  return isSeen && isEditable ? caseId : null;
+}
 
 export class WorkClock {
   // workedOn() says which case is worked on right now, null when none is. The time is not the
   // computer's clock, which may be set back.
   constructor(workedOn, now = () => performance.now()) {
     Object.assign(this, { workedOn, now, caseId: null, since: 0, times: new Map() });
+  }
+
+  // on(target, type, listener, options) as the panel listens.
+  listen(on) {
+    // Signs of life count wherever they go, also where somebody else ends the event.
+    for (const type of ['keydown', 'pointerdown', 'pointermove', 'wheel']) {
+      on(document, type, () => this.beat(), { capture: true, passive: true });
+    }
+    on(document, 'visibilitychange', () => this.turn());
+    on(window, 'pagehide', () => this.keep());
   }
 
   // A sign of life; they come in hundreds while a pointer moves.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from annotations.records import Region
 from annotations.regions import Box
 from annotations.shapes import Shape
 from annotations.store import Store
-from tests.browser.conftest import READER, PanelPage, chromium_path
+from tests.browser.conftest import READER, PanelPage, chromium_path, new_page
 from tests.browser.films import make_workspace
 from tests.browser.product import App
 
@@ -248,6 +249,65 @@ def decisions_of_moved(app: App) -> list[tuple[str, tuple[int, int, int, int]]]:
     assert found is not None
     moved = [one for one in found.reading.regions if one.finding == "Pleural Effusion"]
     return [(one.note, one.box.corners) for one in moved]
+
+
+def worked_ms(app: App, name: str) -> int:
+    """What the tests before this one were at work on the adjudication."""
+    with Store.open(app.workspace) as store:
+        rows = store.log.rows(app.records[name].image_id)
+    return sum(row.details.get("active_ms", 0) for row in rows)
+
+
+def move_over(page: Page) -> None:
+    stage = page.locator("#adjudicate-panel [data-place=left] .sa-stage")
+    for place in (30, 40):
+        stage.hover(position={"x": place, "y": place})
+
+
+def look(page: Page, seconds: int) -> None:
+    """Signs of life every 20 seconds of the page's clock."""
+    for _ in range(seconds // 20):
+        page.clock.fast_forward(20_000)
+        move_over(page)
+
+
+def test_time_on_task_of_an_adjudication_is_the_work_on_it_without_pauses_and_other_cases(
+    browser: Browser, app: App
+) -> None:
+    name = "film-c.png"
+    for panel in new_page(browser, app):
+        page, clock = panel.page, panel.page.clock
+        clock.install()
+        page.goto(app.url)
+        expect(page.locator("#read-panel .sa-title")).not_to_be_empty(timeout=LONG_MS)
+        before = worked_ms(app, name)
+        began = time.monotonic()
+        open_tab(page, "Adjudicate")
+        await_adjudication(page, name)
+        look(page, 40)
+        clock.fast_forward(600_000)  # a pause, up to the next sign of life
+        move_over(page)
+        decide(page, "Accept Cardiomegaly of bert")
+        page.keyboard.press("j")
+        await_adjudication(page, "film-d.png")
+        look(page, 80)
+        page.keyboard.press("k")
+        await_adjudication(page, name)
+        look(page, 20)
+        page.reload()
+        expect(page.locator("#read-panel .sa-title")).not_to_be_empty(timeout=LONG_MS)
+        open_tab(page, "Adjudicate")
+        await_adjudication(page, name)
+        look(page, 20)
+        page.keyboard.press("Control+Enter")
+        expect(page.locator("#adjudicate-panel .sa-badge")).to_have_text("adjudicated")
+        look(page, 200)  # it is committed: no work on it
+        spent = time.monotonic() - began
+        with Store.open(app.workspace) as store:
+            found = store.adjudications.get(app.records[name].image_id, READER)
+            assert found is not None
+            times = store.readings.time_on_task(found.reading.reading_id)
+        assert 80_000 <= times[1] - before <= 80_000 + 1000 * spent
 
 
 def test_a_protocol_saved_in_the_settings_holds_in_the_reading_panel(

@@ -118,6 +118,27 @@ def test_the_time_on_task_stands_beside_each_version(store: Store, tmp_path: Pat
     assert [json.loads(one)["reading"]["active_ms"] for one in lines] == [None, 62_000]
 
 
+def test_the_time_on_task_of_an_adjudication_is_exported_too(store: Store, tmp_path: Path) -> None:
+    image = add_image(store)
+    for reader in ("Dr. A", "Dr. B"):
+        store.readings.import_committed(image, reader, "imported", [region("Edema")], False)
+    begun = store.adjudications.begin(image, "Dr. C", ["Dr. A", "Dr. B"])
+    for version, parent in enumerate(begun.parents):
+        verdict = Verdict(
+            parent.reading_id, parent.regions[0].region_id, "accept", active_ms=31_000
+        )
+        store.adjudications.decide(image, "Dr. C", verdict, base_version=version)
+    store.adjudications.commit(image, "Dr. C", base_version=2, active_ms=700)
+
+    write_csv(store, tmp_path / "readings.csv")
+    export_readings(store, "jsonl", tmp_path / "readings.jsonl")
+
+    rows = read_back(tmp_path / "readings.csv")
+    assert {row["active_ms"] for row in rows if row["occasion"] == "adjudication"} == {"62700"}
+    lines = (tmp_path / "readings.jsonl").read_text(encoding="ascii").splitlines()
+    assert [json.loads(one)["reading"]["active_ms"] for one in lines] == [None, None, 62_700]
+
+
 def test_unread_images_drafts_and_an_empty_store_have_no_row(store: Store, tmp_path: Path) -> None:
     image = add_image(store)
     store.readings.apply(Edit("c", 1, image, 0, "put", region=region("Edema")), "Dr. B")

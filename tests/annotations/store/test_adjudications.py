@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,44 @@ def decide(store: Store, image: ImageRecord, one: Verdict) -> Adjudication:
     return store.adjudications.decide(
         image.image_id, "cleo", one, base_version=present.reading.version
     )
+
+
+def test_the_time_at_work_on_an_adjudication_counts_until_each_commit(
+    store: Store, image: ImageRecord, parents: dict[str, CommittedReading], begun: Adjudication
+) -> None:
+    first = replace(verdict(parents, HEART, "accept"), client_id="page", sequence=1, active_ms=2500)
+    for _ in range(2):  # sent twice, counted once
+        store.adjudications.decide(image.image_id, "cleo", first, base_version=0)
+    decide(store, image, replace(verdict(parents, FLUID, "reject"), active_ms=400))
+    last = decide(store, image, verdict(parents, OTHER_HEART, "reject"))  # not measured
+    commit = store.adjudications.commit
+    commit(image.image_id, "cleo", base_version=last.reading.version, active_ms=100)
+    store.adjudications.reopen(image.image_id, "cleo")
+    decide(store, image, replace(verdict(parents, FLUID, "accept"), active_ms=5000))
+    commit(image.image_id, "cleo", base_version=last.reading.version + 1)
+
+    assert store.readings.time_on_task(begun.reading.reading_id) == {1: 3000, 2: 8000}
+    assert store.check(files=False) == []
+
+
+@pytest.mark.parametrize("active_ms", [-1, 86_400_001, 1.5])
+def test_a_time_that_no_adjudicator_can_have_worked_is_refused_and_nothing_is_saved(
+    store: Store,
+    image: ImageRecord,
+    parents: dict[str, CommittedReading],
+    begun: Adjudication,
+    active_ms: Any,
+) -> None:
+    assert begun.undecided == 3
+    with pytest.raises(InvalidRegion, match="the time at work is"):
+        decide(store, image, replace(verdict(parents, HEART, "accept"), active_ms=active_ms))
+    for region in (HEART, FLUID, OTHER_HEART):
+        decide(store, image, verdict(parents, region, "accept"))
+    with pytest.raises(InvalidRegion, match="the time at work is"):
+        store.adjudications.commit(image.image_id, "cleo", base_version=3, active_ms=active_ms)
+    kept = store.adjudications.get(image.image_id, "cleo")
+    assert kept is not None
+    assert (kept.reading.version, kept.reading.commits) == (3, 0)
 
 
 def test_accepted_edited_and_rejected_regions_make_a_reading_of_its_own(

@@ -233,7 +233,7 @@ def test_the_page_decides_and_commits_an_adjudication_over_its_routes(
         return study.client.post(f"{adjudications}/{action}", json=body)
 
     accept = {"parent_id": anna.reading_id, "region_id": "a1", "decision": "accept"}
-    first = {"client_id": "page-1", "sequence": 1, "base_version": 0, **accept}
+    first = {"client_id": "page-1", "sequence": 1, "base_version": 0, "active_ms": 4000, **accept}
     assert post("decide", **first).json()["adjudication"]["undecided"] == 1
     assert post("decide", **first).json()["adjudication"]["version"] == 1  # sent again, kept once
     late = post("decide", **{**first, "sequence": 2})
@@ -248,9 +248,11 @@ def test_the_page_decides_and_commits_an_adjudication_over_its_routes(
     region["region_id"] = result_id(bert.reading_id, "b1")
     edit = {"parent_id": bert.reading_id, "region_id": "b1", "decision": "edit"}
     post("decide", **next_one, **edit, region={**region, "box": [120, 100, 210, 300]})
-    done = post("commit", base_version=2).json()["adjudication"]
+    assert post("commit", base_version=2, active_ms=-1).status_code == 422
+    done = post("commit", base_version=2, active_ms=250).json()["adjudication"]
     assert (done["status"], done["is_open"]) == ("committed", False)
     (kept,) = study.store.readings.committed(occasions=(ADJUDICATION,))
+    assert study.store.readings.time_on_task(kept.reading_id) == {1: 4250}
     assert [(one.finding, one.box.x_max, one.note) for one in kept.regions] == [
         ("Cardiomegaly", 300, ""),
         ("Lung Opacity", 210, LUNG.note),
