@@ -85,10 +85,16 @@ def write_dicom(path: Path, pixels: NDArray[np.uint16], *, spacing_mm: float = 0
 
 
 def add_image(
-    store: Store, path: Path, *, name: str = "", history: str = "", report: str = ""
+    store: Store,
+    path: Path,
+    *,
+    name: str = "",
+    history: str = "",
+    report: str = "",
+    source: str = "folder",
 ) -> ImageRecord:
     """The stored record of a file, as an import makes it."""
-    entry = describe_image(path, load_radiograph(path), source="folder", sha256=file_sha256(path))
+    entry = describe_image(path, load_radiograph(path), source=source, sha256=file_sha256(path))
     record, _ = store.images.add(
         replace(
             entry,
