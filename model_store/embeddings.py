@@ -7,7 +7,6 @@ image never meets an old embedding.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -15,11 +14,12 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model_store.arrays_file import replace_arrays
 
 Embeddings = NDArray[np.float32]
 DESCRIPTION: Final = "encoding.json"
@@ -98,7 +98,7 @@ class EmbeddingCache:
         names = np.array(list(images), dtype=f"S{HASH_LENGTH}")
         rows = np.ascontiguousarray(values, dtype=np.float32)
         digest = hashlib.sha256(names.tobytes() + rows.tobytes()).hexdigest()[:32]
-        _replace(self.folder / f"shard-{digest}.npz", names, rows)
+        replace_arrays(self.folder / f"shard-{digest}.npz", images=names, values=rows)
 
 
 def _check(images: Sequence[str], values: Embeddings) -> None:
@@ -134,15 +134,3 @@ def _read_shard(path: Path) -> tuple[list[str], Embeddings]:
         path.unlink(missing_ok=True)
         return [], np.empty((0, 0), dtype=np.float32)
     return names, values
-
-
-def _replace(path: Path, names: NDArray[np.bytes_], values: Embeddings) -> None:
-    """Write the shard beside its place and move it there."""
-    with NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        try:
-            np.savez(file, images=names, values=values)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(file.name).unlink()
-            raise
-    Path(file.name).replace(path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from model_store.arrays_file import replace_arrays
 from model_store.preprocessing import FrameGeometry
 
 # The methods whose maps, before their negative part is cut, are linear in the gradient.
@@ -101,14 +101,9 @@ def write_basis(path: Path, basis: PromptBasis) -> None:
         "scale": basis.scale,
         "method": basis.method,
     }
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        np.savez(
-            file,
-            basis=basis.basis,
-            embedding=basis.embedding,
-            facts=np.array(json.dumps(facts)),
-        )
-    Path(file.name).replace(path)
+    replace_arrays(
+        path, basis=basis.basis, embedding=basis.embedding, facts=np.array(json.dumps(facts))
+    )
 
 
 def read_basis(path: Path) -> PromptBasis | None:

@@ -116,6 +116,18 @@ def test_a_basis_comes_back_from_its_file(basis: PromptBasis, tmp_path: Path) ->
     assert [file.name for file in path.parent.iterdir()] == ["one.npz"]
 
 
+def test_a_basis_that_could_not_be_written_leaves_the_old_one_and_nothing_else(
+    basis: PromptBasis, tmp_path: Path
+) -> None:
+    path = tmp_path / "one.npz"
+    write_basis(path, basis)
+    broken = np.array([lambda: None], dtype=object)  # fails half-way
+    with pytest.raises(Exception, match="pickle"):
+        write_basis(path, replace(basis, embedding=broken))
+    assert list(tmp_path.iterdir()) == [path]
+    assert read_basis(path) is not None
+
+
 def test_reading_marks_the_file_as_just_used(basis: PromptBasis, tmp_path: Path) -> None:
     path = tmp_path / "one.npz"
     write_basis(path, basis)
