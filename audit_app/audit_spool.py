@@ -8,15 +8,14 @@ moment is done again.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from audit_app.errors import AuditError
 from audit_app.evaluation import Row, Setting
 from audit_app.jobs import is_alive, own_start
 from audit_app.mean_maps import IntMap, MapKey, MeanMaps
+from audit_app.replacing import replacing
 from model_store.preprocessing import FrameGeometry
 
 CHECKPOINT_EVERY_S: Final = 20.0
@@ -111,7 +111,7 @@ class AuditSpool:
             "reveals": result.reveals,
         }
         arrays = {f"own_{index}": _differences(sums) for index, sums in enumerate(own.values())}
-        with _replacing(self._task(number)) as file:
+        with replacing(self._task(number)) as file:
             np.savez_compressed(file, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type] # the stub takes **arrays for its own flag
         self.finished.add(number)
         if time.monotonic() - self._saved_at > CHECKPOINT_EVERY_S:
@@ -137,7 +137,7 @@ class AuditSpool:
             "n_patients": [self.means.n_patients[key] for key in keys],
         }
         arrays = {f"total_{index}": self.means.totals[key] for index, key in enumerate(keys)}
-        with _replacing(self._totals) as file:
+        with replacing(self._totals) as file:
             np.savez(file, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type] # the stub takes **arrays for its own flag
         self._saved_at = time.monotonic()
 
@@ -187,18 +187,6 @@ def check_unused(folder: Path) -> None:
         raise AuditError(
             f"this audit is running in process {pid}; wait for its end, or give another folder"
         )
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """An open file beside ``path`` that takes its place when the block ends without an error."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _differences(sums: IntMap) -> NDArray[np.int64]:

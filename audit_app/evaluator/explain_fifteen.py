@@ -22,7 +22,8 @@ from audit_app.evaluator.fifteen import (
 )
 from audit_app.evaluator.fifteen_pictures import figure_pictures, lock_unread
 from audit_app.evaluator.figure_fifteen import cut_figure, draw_fifteen, encode_figure
-from audit_app.evaluator.stages import Stage, disk_errors, replacing
+from audit_app.evaluator.stages import Stage, disk_errors
+from audit_app.replacing import replacing
 from model_store.explanation import Explanation
 
 

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit_app.errors import AuditError
-from audit_app.evaluator.stages import Arrays, Stage, disk_errors, replacing
+from audit_app.evaluator.stages import Arrays, Stage, disk_errors
+from audit_app.replacing import replacing
 
 Points = NDArray[np.float64]
 PCA: Final = "PCA"

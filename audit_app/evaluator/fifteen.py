@@ -18,8 +18,9 @@ from annotations.imaging.display import display_picture
 from annotations.sources.iu_xray_labels import N_RADIOLOGIST, RADIOLOGIST_SUBSET, SEED
 from audit_app.errors import AuditError
 from audit_app.evaluator.plan import EvaluationPlan
-from audit_app.evaluator.stages import Stage, disk_errors, replacing
+from audit_app.evaluator.stages import Stage, disk_errors
 from audit_app.region_scores import crop_to_picture
+from audit_app.replacing import replacing
 from model_store.errors import ModelError
 
 if TYPE_CHECKING:

@@ -35,10 +35,11 @@ from audit_app.evaluator.result import (
     TABLE_CSV,
     TABLE_JSON,
 )
-from audit_app.evaluator.stages import disk_errors, replacing
+from audit_app.evaluator.stages import disk_errors
 from audit_app.metrics.bootstrap import LEVEL, MIN_CLUSTERS
 from audit_app.metrics.classification_intervals import RATES
 from audit_app.metrics.separation import EXACT_IMAGES
+from audit_app.replacing import replacing
 from audit_app.reports.csv_files import write_csv
 
 PACKAGES: Final = ("numpy", "scikit-learn")

@@ -13,9 +13,10 @@ from audit_app.evaluator.nulls import NULL_MEANING
 from audit_app.evaluator.outputs import Evaluated, published_rows
 from audit_app.evaluator.published import COLUMNS
 from audit_app.evaluator.published import SOURCE as PUBLISHED_SOURCE
-from audit_app.evaluator.stages import disk_errors, replacing
+from audit_app.evaluator.stages import disk_errors
 from audit_app.metrics.bootstrap import MIN_CLUSTERS, TOO_FEW
 from audit_app.metrics.classification_intervals import RATES
+from audit_app.replacing import replacing
 from audit_app.reports.html_parts import (
     best_and_worst,
     document,

@@ -13,12 +13,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audit_app.errors import AuditError
+from audit_app.replacing import replacing
 
 Arrays = Mapping[str, NDArray[np.float32]]
 KEY_LENGTH: Final = 20
@@ -88,20 +89,6 @@ class StageFolder:
         """The finished stage, or what the work makes of it now."""
         found = self.find(name)
         return found if found is not None else self.keep(name, work())
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """An open file beside ``path`` that takes its place, synced, when the block ends well."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from audit_app.errors import AuditError
-from audit_app.evaluator.stages import Stage, StageFolder, replacing
+from audit_app.evaluator.stages import Stage, StageFolder
 
 
 def test_a_stage_comes_back_bit_by_bit(tmp_path: Path) -> None:
@@ -41,16 +40,6 @@ def test_a_stage_that_was_killed_while_it_was_written_does_not_count(tmp_path: P
     assert folder.find("lp") is None
     folder.path("lp.json").write_text('{"half": ')
     assert folder.find("lp") is None
-
-
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    with contextlib.suppress(RuntimeError), replacing(path) as file:
-        file.write(b"new")
-        raise RuntimeError
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_disk_that_cannot_be_written_to_gives_a_sentence(tmp_path: Path) -> None:
