@@ -251,6 +251,29 @@ def decisions_of_moved(app: App) -> list[tuple[str, tuple[int, int, int, int]]]:
     return [(one.note, one.box.corners) for one in moved]
 
 
+def test_a_commit_of_an_adjudication_is_sent_once_and_said_to_be_saved_also_when_its_answer_is_lost(
+    panel: PanelPage, app: App
+) -> None:
+    page = panel.page
+    sent: list[int] = []
+
+    def lose_the_answer(route: Route) -> None:
+        sent.append(route.fetch().status)
+        route.abort()
+
+    page.route("**/adjudications/*/commit", lose_the_answer)
+    badge = page.locator("#adjudicate-panel .sa-badge")
+    message = page.locator("#adjudicate-panel .sa-message")
+    decide(page, "Reject Cardiomegaly of anna")
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("Control+Enter")
+    expect(badge).to_have_text("adjudicated")
+    expect(message).to_be_hidden()
+    expect(page.locator("#adjudicate-status")).to_contain_text("2 of 3")
+    assert sent == [200]
+    page.unroute("**/adjudications/*/commit")
+
+
 def worked_ms(app: App, name: str) -> int:
     """What the tests before this one were at work on the adjudication."""
     with Store.open(app.workspace) as store:
