@@ -100,8 +100,10 @@ export class Gestures {
     if (['draw', 'move', 'resize'].includes(action.kind) && action.hasMoved) {
       const box = this.draftBox(viewer.toPicture(this.screenPoint(event)));
       this.finish();
+      // The region as it stands now: a key, or another window, may have changed it during the drag.
+      const region = viewer.regionOf(action.region?.region_id);
       if (action.kind === 'draw') viewer.drawn(box);
-      else if (box) viewer.changed(action.region, box);
+      else if (box && region) viewer.changed(region, box);
     } else {
       this.finish();
     }
