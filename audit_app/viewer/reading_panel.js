@@ -137,6 +137,7 @@ export class ReadingPanel {
   }
 
   open(value) {
+    this.sidebar.keepNote(); // the case may come while one types
     this.opening += 1;
     this.timing = { openedAt: performance.now() };
     this.caseId = value.case_id;

@@ -46,7 +46,7 @@ export class Sidebar {
     this.boxes = el('ol', { class: 'sa-box-list' });
     this.note = el('textarea', {
       class: 'sa-note', rows: 2, maxlength: 1000, placeholder: 'Note on this box (optional)', 'aria-label': 'Note on the selected box',
-      on: { input: () => this.keepNoteSoon(), change: () => this.keepNote(), keydown: (event) => this.noteKey(event) },
+      on: { input: () => this.keepNoteSoon(), change: () => this.keepNote(), keydown: (event) => this.noteKey(event), blur: () => this.showNote() },
     });
     return el('section', { 'aria-label': 'Boxes' }, this.boxesTitle, this.boxes, this.note);
   }
@@ -60,6 +60,13 @@ export class Sidebar {
   keepNote() {
     clearTimeout(this.noteTimer);
     if (this.noteOf) this.owner.setNote(this.note.value, this.noteOf);
+  }
+
+  // It stays under the hands of who types: else the next keys would go to the picture, and mark something.
+  showNote() {
+    const isTyping = document.activeElement === this.note;
+    this.note.hidden = !this.noteOf && !isTyping;
+    this.note.disabled = !this.isEditable && !isTyping;
   }
 
   buildRules() {
@@ -164,12 +171,13 @@ export class Sidebar {
     const items = model.regions.map((region) => this.boxItem(region, region.region_id === selected?.region_id, colourOf, isEditable));
     this.boxes.replaceChildren(...items);
     if (focused) this.boxes.querySelector(`li[data-region-id="${focused}"] button`)?.focus();
-    this.note.hidden = !selected;
-    this.note.disabled = !isEditable;
-    if (document.activeElement === this.note && selected) return; // what is typed belongs to its box
-    clearTimeout(this.noteTimer);
-    this.noteOf = selected?.region_id ?? null;
-    this.note.value = selected?.note ?? '';
+    this.isEditable = isEditable;
+    if (document.activeElement !== this.note || !selected) { // else what is typed belongs to its box
+      clearTimeout(this.noteTimer);
+      this.noteOf = selected?.region_id ?? null;
+      this.note.value = selected?.note ?? '';
+    }
+    this.showNote();
   }
 
   boxItem(region, isSelected, colourOf, isEditable) {
