@@ -8,7 +8,8 @@ import { Outbox } from './outbox.js';
 export class Keeping {
   // panel: {caseId, isEditable, adopt(state), showReading(), say(text, isLasting), stage, clock}, and
   // history where changes can be undone.
-  // ways: {noun, send(change), fetch(caseId), redo(change), refusing()}; the noun is what is changed.
+  // ways: {noun, send(change), fetch(caseId), redo(change), refusing(), refusal(changes)}; the noun is what
+  // is changed, and a refusal says why changes cannot be made now.
   constructor(panel, ways) {
     Object.assign(this, { panel, ways, outbox: null });
     this.state = el('span', { class: 'sa-saved', role: 'status', 'aria-live': 'polite' });
@@ -111,6 +112,11 @@ export class Keeping {
   resolve(applyAgain) {
     if (applyAgain && !this.panel.isEditable) {
       this.panel.say(`The ${this.ways.noun} was committed meanwhile. Press Correct first, then make your changes again.`);
+      return;
+    }
+    const reason = applyAgain && this.ways.refusal?.(this.outbox.heldOf(this.panel.caseId));
+    if (reason) {
+      this.panel.say(`Not made again: ${reason}`);
       return;
     }
     const held = this.outbox.takeHeld(this.panel.caseId);

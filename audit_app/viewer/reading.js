@@ -36,6 +36,17 @@ export class ReadingModel {
     return null;
   }
 
+  // Why the reader cannot make all of these edits now, one after the other, or null.
+  refusalOf(edits) {
+    const trial = new ReadingModel(this);
+    for (const edit of edits) {
+      const reason = trial.refusal(edit);
+      if (reason) return reason;
+      trial.apply(edit);
+    }
+    return null;
+  }
+
   // Makes the edit here and returns the edit that takes it back.
   apply(edit) {
     this.nPending += 1;

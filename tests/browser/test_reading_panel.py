@@ -29,7 +29,7 @@ LEFT_BEHIND = "{} was not committed: it was left while the commit waited. Open i
 @pytest.fixture(scope="module")
 def film_names() -> list[str]:
     """As many as one page of the worklist shows."""
-    return [*(f"film-{index:02d}.png" for index in range(40)), "film-8bit.png", "film-mono1.dcm"]
+    return [*(f"film-{index:02d}.png" for index in range(44)), "film-8bit.png", "film-mono1.dcm"]
 
 
 @pytest.fixture(scope="module")
@@ -505,6 +505,78 @@ def test_an_outdated_edit_is_refused_and_what_was_drawn_can_be_made_again(
             ((50, 50, 120, 120), ""),
             ((300, 300, 360, 360), "mine"),
         ]
+
+
+def test_changes_that_cannot_be_made_again_yet_are_kept_until_they_can(
+    page: PanelPage, browser: Browser, server: Server
+) -> None:
+    name = "film-40.png"
+    page.visit(name)
+    for other in new_page(browser, server):
+        other.visit(name)
+        other.press("n")
+        other.saved()
+    page.drag((300, 300), (360, 360))
+    conflict = page.page.locator(".sa-conflict")
+    expect(conflict).to_contain_text("One change was not saved")
+    again = page.page.get_by_role("button", name="Make mine again")
+    again.click()
+    expect(page.page.locator(".sa-message")).to_contain_text("Not made again: “No Finding” is set")
+    expect(conflict).to_contain_text("One change was not saved")
+    page.press("n")  # cleared here
+    again.click()
+    expect(conflict).to_be_hidden()
+    page.saved()
+    assert server.boxes(name) == [("Cardiomegaly", (300, 300, 360, 360))]
+
+
+def test_a_note_is_kept_when_the_next_case_comes_while_one_types_and_marks_nothing_there(
+    page: PanelPage, server: Server
+) -> None:
+    name, following = "film-41.png", "film-42.png"
+    page.visit(name)
+    page.drag((100, 100), (200, 200))
+    page.saved()
+    page.press("t")
+    page.panel("p.stepping.step(1)")
+    # Without a pause, until the next case is there and for a while longer.
+    while page.page.locator(".sa-title").text_content() == name:
+        page.page.keyboard.type("n", delay=20)
+    page.page.keyboard.type("dnd nd", delay=20)
+    page.page.locator(".sa-stage").first.focus()
+    page.saved()
+    (region,) = server.reading(name).regions
+    assert region.note.startswith("n")
+    assert server.reading(following).version == 0
+    assert page.shown() == []
+    expect(page.page.locator(".sa-note")).to_be_hidden()
+
+
+def test_what_a_key_changes_during_a_drag_is_not_undone_by_its_end(
+    page: PanelPage, server: Server
+) -> None:
+    name = "film-43.png"
+    page.visit(name)
+    page.drag((100, 100), (200, 200))
+    page.press("v")
+    mouse = page.page.mouse
+
+    def move(key: str) -> None:
+        page.click(150, 150)
+        mouse.move(*page.point(150, 150))
+        mouse.down()
+        mouse.move(*page.point(180, 190), steps=3)
+        page.press(key)
+        mouse.up()
+
+    move("e")
+    page.saved()
+    (region,) = server.reading(name).regions
+    assert (region.certainty, region.box.corners) == ("possible", (130, 140, 230, 240))
+    move("Delete")
+    page.saved()
+    assert server.boxes(name) == []
+    assert page.shown() == []
 
 
 def test_the_next_case_never_shows_boxes_of_the_case_before(page: PanelPage) -> None:

@@ -60,6 +60,14 @@ test('a committed reading refuses every edit', () => {
   assert.match(model.refusal({ kind: 'delete', region_id: 'a' }), /committed/);
 });
 
+test('edits that are made again are judged one after the other, and nothing is changed by that', () => {
+  const model = new ReadingModel(reading({ no_finding: true, regions: [] }));
+  const box = { kind: 'put', region: region('a') };
+  assert.match(model.refusalOf([box]), /excludes boxes/);
+  assert.equal(model.refusalOf([{ kind: 'no_finding', no_finding: false }, box]), null);
+  assert.deepEqual([model.no_finding, model.regions, model.nextBase], [true, [], model.version]);
+});
+
 test('undo and redo walk back and forth, and a new edit ends the redo', () => {
   const history = new History();
   history.record('do 1', 'undo 1');
