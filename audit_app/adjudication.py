@@ -13,7 +13,7 @@ from annotations.regions import Box
 from annotations.store.adjudications import Disputed, result_id
 from audit_app.services import Services
 from audit_app.session import Visitor
-from audit_app.viewer.state import case_meta, outbox_key, region_value
+from audit_app.viewer.state import case_meta, note_key, outbox_key, region_value
 
 # Told apart with every common form of colour blindness; each box bears its reader's name, too.
 COLOURS: Final = ("#56b4e9", "#e69f00")
@@ -48,6 +48,7 @@ def case_value(services: Services, visitor: Visitor, adjudication: Adjudication)
     frame = {
         "case_id": image_id,
         "outbox_key": outbox_key(services, visitor, "decisions"),
+        "note_key": note_key(services, visitor),
         "sent_at": time.time_ns(),
     }
     try:

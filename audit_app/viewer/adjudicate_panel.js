@@ -87,6 +87,7 @@ export class AdjudicationPanel {
     on(document, 'keyup', (event) => this.keyboard.up(event));
     on(window, 'blur', () => this.keyboard.released());
     on(window, 'online', () => this.saving.retryNow());
+    on(window, 'beforeunload', (event) => this.saving.leaving(event));
     this.clock.listen(on);
   }
 

@@ -8,8 +8,8 @@ import { Outbox } from './outbox.js';
 export class Keeping {
   // panel: {caseId, isEditable, adopt(state), showReading(), say(text, isLasting), stage, clock}, and
   // history where changes can be undone.
-  // ways: {noun, send(change), fetch(caseId), redo(change), refusing(), refusal(changes)}; the noun is what
-  // is changed, and a refusal says why changes cannot be made now.
+  // ways: {noun, send(change), fetch(caseId), redo(change), keepTyped(), refusal(changes)}; the noun is
+  // what is changed, and a refusal says why changes cannot be made now.
   constructor(panel, ways) {
     Object.assign(this, { panel, ways, outbox: null });
     this.state = el('span', { class: 'sa-saved', role: 'status', 'aria-live': 'polite' });
@@ -33,8 +33,10 @@ export class Keeping {
     this.outbox?.retryNow();
   }
 
-  isAtRisk() {
-    return Boolean(this.outbox?.isAtRisk());
+  // What is being typed is kept first; the browser asks before something is lost.
+  leaving(event) {
+    this.ways.keepTyped?.();
+    if (this.outbox?.isAtRisk()) event.preventDefault();
   }
 
   start({ outbox_key: key, note_key: noteKey }) {
@@ -46,7 +48,7 @@ export class Keeping {
       listener: {
         state: (name, pending) => this.showSaved(name, pending),
         acknowledged: (edit, state) => edit.image_id === this.panel.caseId && this.panel.adopt(state),
-        refusing: () => this.ways.refusing?.(),
+        refusing: () => this.ways.keepTyped?.(),
         refused: (edits, body) => this.outdated(edits, body),
         rejected: (edit, body) => this.rejected(edit, body),
       },

@@ -91,19 +91,13 @@ export class ReadingPanel {
     on(document, 'keyup', (event) => this.keyboard.up(event));
     on(window, 'blur', () => this.keyboard.released());
     on(window, 'online', () => this.saving.retryNow());
-    on(window, 'beforeunload', (event) => this.leaving(event));
+    on(window, 'beforeunload', (event) => this.saving.leaving(event));
     this.clock.listen(on);
   }
 
   dispose() {
     this.disposal.abort();
     this.viewer.dispose();
-  }
-
-  // What is being typed is kept first; the browser asks before something is lost.
-  leaving(event) {
-    this.sidebar.keepNote();
-    if (this.saving.isAtRisk()) event.preventDefault();
   }
 
   viewers() {

@@ -9,7 +9,7 @@ export class Saving extends Keeping {
   constructor(panel) {
     super(panel, {
       noun: 'reading', send: transport.sendEdit, fetch: transport.fetchReading, redo: (edit) => this.redo(edit),
-      refusing: () => panel.sidebar.keepNote(), refusal: (edits) => panel.model.refusalOf(edits),
+      keepTyped: () => panel.sidebar.keepNote(), refusal: (edits) => panel.model.refusalOf(edits),
     });
     Object.assign(this, { committing: new Set(), leftBehind: '' });
   }

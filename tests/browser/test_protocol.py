@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Dialog, Page, Route, expect
 
 from annotations.cases import ADJUDICATION
 from annotations.protocol import read_protocol
@@ -252,7 +252,7 @@ def decisions_of_moved(app: App) -> list[tuple[str, tuple[int, int, int, int]]]:
 
 
 def test_a_commit_of_an_adjudication_is_sent_once_and_said_to_be_saved_also_when_its_answer_is_lost(
-    panel: PanelPage, app: App
+    panel: PanelPage,
 ) -> None:
     page = panel.page
     sent: list[int] = []
@@ -272,6 +272,39 @@ def test_a_commit_of_an_adjudication_is_sent_once_and_said_to_be_saved_also_when
     expect(page.locator("#adjudicate-status")).to_contain_text("2 of 3")
     assert sent == [200]
     page.unroute("**/adjudications/*/commit")
+
+
+def test_the_browser_asks_before_it_leaves_a_decision_that_it_could_not_keep(
+    browser: Browser, app: App
+) -> None:
+    for opened in new_page(browser, app):
+        page = opened.page
+        asked: list[str] = []
+
+        def stay(dialog: Dialog, asked: list[str] = asked) -> None:
+            asked.append(dialog.type)
+            dialog.dismiss()
+
+        page.on("dialog", stay)
+        page.route("**/decide", lambda route: route.abort())
+        page.goto(app.url)
+        open_tab(page, "Adjudicate")
+        await_adjudication(page, "film-c.png")
+        state = page.locator("#adjudicate-panel .sa-saved")
+        decide(page, "Edit Pleural Effusion of anna")  # one with a note
+        expect(state).to_have_attribute("data-state", "retrying")
+        page.reload()
+        assert asked == []
+        open_tab(page, "Adjudicate")
+        await_adjudication(page, "film-c.png")
+        page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")
+        decide(page, "Reject Cardiomegaly of anna")
+        expect(state).to_contain_text("this browser keeps nothing: do not close the page")
+        page.close(run_before_unload=True)
+        expect(page.locator("#adjudicate-panel .sa-case-name")).to_have_text("film-c.png")
+        assert asked == ["beforeunload"]
+        page.unroute("**/decide")
+        expect(state).to_have_attribute("data-state", "saved")
 
 
 def worked_ms(app: App, name: str) -> int:
