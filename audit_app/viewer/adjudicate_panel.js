@@ -88,7 +88,7 @@ export class AdjudicationPanel {
     on(window, 'blur', () => this.keyboard.released());
     on(window, 'online', () => this.saving.retryNow());
     on(window, 'beforeunload', (event) => this.saving.leaving(event));
-    this.clock.listen(on);
+    this.clock.listen(on, this.host);
   }
 
   buildPane(place) {

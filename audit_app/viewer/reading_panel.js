@@ -92,7 +92,7 @@ export class ReadingPanel {
     on(window, 'blur', () => this.keyboard.released());
     on(window, 'online', () => this.saving.retryNow());
     on(window, 'beforeunload', (event) => this.saving.leaving(event));
-    this.clock.listen(on);
+    this.clock.listen(on, this.host);
   }
 
   dispose() {
@@ -109,6 +109,7 @@ export class ReadingPanel {
   // One atomic value; null closes. The same case again only brings a newer reading.
   show(value) {
     this.stepping.answered();
+    this.sidebar.keepNote(); // another case may come while one types
     if (!value) return this.showEmpty('Choose a case in the worklist.');
     this.saving.start(value);
     if (value.problem) return this.showEmpty(value.problem);
@@ -131,7 +132,6 @@ export class ReadingPanel {
   }
 
   open(value) {
-    this.sidebar.keepNote(); // the case may come while one types
     this.opening += 1;
     this.timing = { openedAt: performance.now() };
     this.caseId = value.case_id;

@@ -18,8 +18,10 @@ export class WorkClock {
     Object.assign(this, { workedOn, now, caseId: null, since: 0, times: new Map() });
   }
 
-  // on(target, type, listener, options) as the panel listens.
-  listen(on) {
+  // on(target, type, listener, options) as the panel listens; the host is where it is drawn.
+  listen(on, host) {
+    // Once the host is hidden with its tab, nothing more counts, also without a sign of life.
+    new ResizeObserver(() => this.turn()).observe(host);
     // Signs of life count wherever they go, also where somebody else ends the event.
     for (const type of ['keydown', 'pointerdown', 'pointermove', 'wheel']) {
       on(document, type, () => this.beat(), { capture: true, passive: true });

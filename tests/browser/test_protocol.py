@@ -29,6 +29,7 @@ OUTLINE = Shape("polygon", (((160, 260), (340.5, 300), (200, 460)),))
 OTHER_HEART = Region("b1", "Cardiomegaly", "definite", Box(160, 260, 341, 460), "", OUTLINE)
 
 DISPUTED = ("film-a.png", "film-c.png", "film-d.png")
+READING_PANEL = "document.querySelector('#read-panel .sa-panel').readingPanel"
 ADJUDICATION_PANEL = "document.querySelector('#adjudicate-panel .sa-panel').adjudicationPanel"
 
 
@@ -334,6 +335,7 @@ def test_time_on_task_of_an_adjudication_is_the_work_on_it_without_pauses_and_ot
     for panel in new_page(browser, app):
         page, clock = panel.page, panel.page.clock
         clock.install()
+        loaded = time.monotonic()
         page.goto(app.url)
         expect(page.locator("#read-panel .sa-title")).not_to_be_empty(timeout=LONG_MS)
         before = worked_ms(app, name)
@@ -341,6 +343,11 @@ def test_time_on_task_of_an_adjudication_is_the_work_on_it_without_pauses_and_ot
         open_tab(page, "Adjudicate")
         await_adjudication(page, name)
         look(page, 40)
+        read_ms = page.evaluate(
+            f"[...{READING_PANEL}.clock.times.values()].reduce((a, b) => a + b)"
+        )
+        # The case in the tab that was left has only what passed before.
+        assert read_ms <= 1000 * (time.monotonic() - loaded)
         clock.fast_forward(600_000)  # a pause, up to the next sign of life
         move_over(page)
         decide(page, "Accept Cardiomegaly of bert")
