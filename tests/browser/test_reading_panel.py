@@ -537,7 +537,7 @@ def test_a_note_is_kept_when_the_next_case_comes_while_one_types_and_marks_nothi
     page.visit(name)
     page.drag((100, 100), (200, 200))
     page.saved()
-    page.press("t")
+    page.press("t", "n")
     page.panel("p.stepping.step(1)")
     # Without a pause, until the next case is there and for a while longer.
     while page.page.locator(".sa-title").text_content() == name:
