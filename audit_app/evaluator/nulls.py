@@ -23,7 +23,7 @@ from audit_app.evaluator.measures import (
 from audit_app.metrics.calibration import probabilities_of, reliability_curve
 from audit_app.metrics.classification import multilabel_metrics
 from audit_app.metrics.image_pairs import tabulate_pairs
-from audit_app.metrics.separation import exact_rows, study_separation
+from audit_app.metrics.separation import exact_rows, shuffled_study_distances
 
 QUANTILES: Final = (2.5, 97.5)
 # In words, for the report and the provenance.
@@ -126,12 +126,9 @@ Distances = NDArray[np.float64]
 def _shuffled_classes(
     points: Distances, reference: Reference, draws: int
 ) -> tuple[Distances, Distances]:
-    generator = np.random.default_rng(reference.seed)
-    found = [
-        study_separation(points, generator.permutation(reference.labels)) for _ in range(draws)
-    ]
-    inter, intra = ([getattr(one, name) for one in found] for name in ("inter", "intra"))
-    return np.array(inter, dtype=np.float64), np.array(intra, dtype=np.float64)
+    return shuffled_study_distances(
+        points, reference.labels, permutations=draws, seed=reference.seed
+    )
 
 
 def _shuffled_pairs(

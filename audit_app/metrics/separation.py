@@ -16,6 +16,7 @@ from audit_app.metrics.bootstrap import (
     percentile_interval,
     too_few_clusters,
 )
+from audit_app.metrics.class_shuffles import FloatArray, shuffled_classes
 from audit_app.metrics.clusters import Clusters, group_rows
 from audit_app.metrics.image_pairs import PairSums, PairTable, sum_pairs, tabulate_pairs
 from audit_app.metrics.label_table import BoolTable, FloatTable, checked_labels, checked_scores
@@ -88,11 +89,10 @@ def study_separation(embeddings: ArrayLike, labels: ArrayLike) -> Separation:
         arXiv 2506.14136; classes are indexed by column, so an absent class changes nothing.
     """
     points, table = _checked(embeddings, labels)
-    assigned = table.any(axis=1)
-    first = np.where(assigned, table.argmax(axis=1), -1)
+    first = _first_findings(table)
     counts = tuple(int(np.count_nonzero(first == column)) for column in range(table.shape[1]))
     groups = [points[first == column] for column, count in enumerate(counts) if count]
-    n_unassigned = int(np.count_nonzero(~assigned))
+    n_unassigned = int(np.count_nonzero(first < 0))
     if not groups:
         return Separation(None, None, None, counts, n_unassigned)
     centroids = np.array([group.mean(axis=0) for group in groups])
@@ -103,6 +103,36 @@ def study_separation(embeddings: ArrayLike, labels: ArrayLike) -> Separation:
     intra = float(np.mean(spreads))
     inter = _mean_distance(centroids)
     return Separation(inter, intra, _ratio(inter, intra), counts, n_unassigned)
+
+
+def shuffled_study_distances(
+    embeddings: ArrayLike, labels: ArrayLike, *, permutations: int, seed: int
+) -> tuple[FloatArray, FloatArray]:
+    """Inter and intra of ``study_separation`` when the label rows are shuffled, much faster.
+
+    Args:
+        embeddings: Shape (N, D), finite.
+        labels: Shape (N, K), columns in the order that decides ties.
+        permutations: How many shuffles of the label rows are drawn.
+        seed: Of the shuffles.
+
+    Returns:
+        Shape (permutations,) each; NaN where there is no such distance.
+
+    Raises:
+        ValueError: If a table has another shape or holds other values.
+    """
+    points, table = _checked(embeddings, labels)
+    present, classes = np.unique(_first_findings(table), return_inverse=True)
+    inter, intra = np.full((2, permutations), np.nan)
+    assigned = present >= 0
+    if assigned.any():
+        shuffles = shuffled_classes(points, classes, permutations, seed)
+        for place, (centroids, spreads) in enumerate(shuffles):
+            between = _mean_distance(centroids[assigned])
+            inter[place] = np.nan if between is None else between
+            intra[place] = spreads[assigned].mean()
+    return inter, intra
 
 
 def pair_separation(
@@ -184,6 +214,11 @@ def _checked(embeddings: ArrayLike, labels: ArrayLike) -> tuple[FloatTable, Bool
     if len(points) != len(table):
         raise ValueError(f"{len(points)} embeddings but {len(table)} rows of labels; pair them")
     return points, table
+
+
+def _first_findings(table: BoolTable) -> NDArray[np.intp]:
+    """The class of each image: the column of its first positive finding; -1 without one."""
+    return np.where(table.any(axis=1), table.argmax(axis=1), -1)
 
 
 def _mean_distance(centroids: FloatTable) -> float | None:
