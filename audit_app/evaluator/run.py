@@ -148,12 +148,18 @@ def conclude(workspace: Workspace, entry: ModelEntry, answering: Answering) -> E
     watch = answering.watch
     watch.begin(MEASURE)
     reference = reference_of(plan)
+    answered = answering.answers
+    n_steps = len(answered) + 1  # the grey rows are the last one
     measured: dict[tuple[str, str], Measured] = {}
-    for number, (key, answers) in enumerate(answering.answers.items(), start=1):
-        measured[key] = measure(answers, reference)
-        watch.step(number, len(answering.answers), f"measured {key[1]} ({key[0]})")
-        watch.check()
-    nulls = null_rows(answering.answers.values(), reference, draws=plan.choices.null_draws)
+    for done, (key, answers) in enumerate(answered.items()):
+        pause = watch.pauses(done, n_steps, f"measuring {key[1]} ({key[0]})")
+        measured[key] = measure(answers, reference, pause)
+    nulls = null_rows(
+        answered.values(),
+        reference,
+        draws=plan.choices.null_draws,
+        pause=watch.pauses(len(answered), n_steps, "measuring what chance gives"),
+    )
     watch.check()
     return Evaluated(
         plan=plan,

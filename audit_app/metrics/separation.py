@@ -20,6 +20,7 @@ from audit_app.metrics.class_shuffles import FloatArray, shuffled_classes
 from audit_app.metrics.clusters import Clusters, group_rows
 from audit_app.metrics.image_pairs import PairSums, PairTable, sum_pairs, tabulate_pairs
 from audit_app.metrics.label_table import BoolTable, FloatTable, checked_labels, checked_scores
+from audit_app.metrics.pauses import Pause, no_pause
 
 DEFAULT_PERMUTATIONS: Final = 1000
 # Up to this many images, permutations and resamples use the distances of all pairs (32 MiB each).
@@ -106,7 +107,12 @@ def study_separation(embeddings: ArrayLike, labels: ArrayLike) -> Separation:
 
 
 def shuffled_study_distances(
-    embeddings: ArrayLike, labels: ArrayLike, *, permutations: int, seed: int
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    *,
+    permutations: int,
+    seed: int,
+    pause: Pause = no_pause,
 ) -> tuple[FloatArray, FloatArray]:
     """Inter and intra of ``study_separation`` when the label rows are shuffled, much faster.
 
@@ -115,6 +121,7 @@ def shuffled_study_distances(
         labels: Shape (N, K), columns in the order that decides ties.
         permutations: How many shuffles of the label rows are drawn.
         seed: Of the shuffles.
+        pause: Between two of them.
 
     Returns:
         Shape (permutations,) each; NaN where there is no such distance.
@@ -132,10 +139,11 @@ def shuffled_study_distances(
             between = _mean_distance(centroids[assigned])
             inter[place] = np.nan if between is None else between
             intra[place] = spreads[assigned].mean()
+            pause(f"{place + 1} of {permutations} shuffles")
     return inter, intra
 
 
-def pair_separation(
+def pair_separation(  # noqa: PLR0913 - the last one changes no number
     embeddings: ArrayLike,
     labels: ArrayLike,
     *,
@@ -143,6 +151,7 @@ def pair_separation(
     permutations: int = DEFAULT_PERMUTATIONS,
     replicates: int = DEFAULT_REPLICATES,
     seed: int = 0,
+    pause: Pause = no_pause,
 ) -> PairSeparation:
     """The recommended reading: pairs that share a finding against pairs that share none.
 
@@ -158,6 +167,7 @@ def pair_separation(
         permutations: Of the label rows.
         replicates: Of the patient bootstrap. A pair of an image with its own copy never counts.
         seed: Of both.
+        pause: Between blocks of distances, and between some permutations.
 
     Raises:
         ValueError: If a table has another shape or holds other values, lengths differ, or a number
@@ -167,7 +177,7 @@ def pair_separation(
     if permutations < 1 or replicates < 1:
         raise ValueError(f"permutations {permutations}, replicates {replicates}; give at least 1")
     clusters = _grouped(patients, len(points))
-    sums = sum_pairs(points, table)
+    sums = sum_pairs(points, table, pause)
     inter, intra = sums.means()
     found = PairSeparation(inter, intra, None, sums.n_inter, sums.n_intra, None, 0, 0, None, seed)
     ratio = None if intra is None else _ratio(inter, intra)
@@ -179,7 +189,7 @@ def pair_separation(
     return replace(
         found,
         ratio=ratio,
-        p_value=exact.permutation_p(permutations, seed),
+        p_value=exact.permutation_p(permutations, seed, pause),
         permutations=permutations,
         n_permuted=len(chosen),
         interval=_interval(ratio, resampled, clusters, (replicates, seed)),

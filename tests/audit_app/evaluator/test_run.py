@@ -466,6 +466,21 @@ def test_a_cancelled_evaluation_keeps_its_stages_and_goes_on(evaluated, tmp_path
     assert without_times(result.rows) == without_times(expected)
 
 
+@pytest.mark.parametrize("moment", ["20 of 20 permutations", "1 of 10 sets", "1 of 10 shuffles"])
+def test_the_numbers_themselves_can_be_stopped_in_the_middle(
+    evaluated, tmp_path: Path, moment: str
+) -> None:
+    told: list[str] = []
+
+    def report(*now: object) -> bool:
+        told.append(str(now[2]))
+        return moment in told[-1]
+
+    with pytest.raises(Cancelled, match="stopped on request in the stage 'metrics'"):
+        evaluate(evaluated.workspace, tmp_path / "out", report=report)
+    assert [line for line in told if moment in line] == told[-1:]
+
+
 def test_unreadable_pictures_are_left_out_and_listed(evaluated, tmp_path: Path) -> None:
     workspace = copy_of(evaluated, tmp_path / "w")
     with Store.open(workspace) as store:
