@@ -89,7 +89,7 @@ def run_evaluation(
     looked = explain_fifteen(answering)
     done = conclude(workspace, entry, answering)
     answering.watch.begin(WRITE)
-    write_tables(out, done)
+    write_tables(out, done, watch.pauses(0, 1, "writing predictions"))
     test_ids = [done.plan.images[row].image_id for row in done.plan.rows("test")]
     write_layout(out / LAYOUT, test_ids, flat)
     write_fifteen(out / MAPS_OF_15, looked)
@@ -137,7 +137,8 @@ def flatten(answering: Answering) -> Stage:
     towers = {tower_of(mode): one.embeddings for (_, mode), one in answering.answers.items()}
     seed = answering.plan.choices.seed
     name = f"layout-{layout_key(towers)}"
-    stage = answering.stages.do(name, lambda: layout_stage(towers, seed))
+    pause = answering.watch.pauses(0, 1, "placing pictures")
+    stage = answering.stages.do(name, lambda: layout_stage(towers, seed, pause))
     answering.watch.check()
     return stage
 

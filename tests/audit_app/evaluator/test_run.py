@@ -50,6 +50,7 @@ from audit_app.models import head_file, load_entry, make_runtime
 from audit_app.prompts import save_prompts
 from audit_app.verification import Findings
 from model_store.errors import ModelError
+from model_store.precision import RECORD_NAME
 from tests.audit_app.evaluator.labelled_set import FINDINGS, MODEL, SOURCE, make_labelled_set
 
 LESS_THAN_A_CHECKPOINT = 1 << 20
@@ -466,8 +467,37 @@ def test_a_cancelled_evaluation_keeps_its_stages_and_goes_on(evaluated, tmp_path
     assert without_times(result.rows) == without_times(expected)
 
 
-@pytest.mark.parametrize("moment", ["20 of 20 permutations", "1 of 10 sets", "1 of 10 shuffles"])
-def test_the_numbers_themselves_can_be_stopped_in_the_middle(
+def test_scores_of_another_precision_are_not_taken_up(evaluated, tmp_path: Path) -> None:
+    workspace = copy_of(evaluated, tmp_path / "w")
+    quick = replace(CHOICES, modes=("zs",))
+    with Store.open(workspace) as store:
+        entry = load_entry(store, MODEL)
+        store.models.save(MODEL, {**entry.to_dict(), "precision": "auto"})
+    first = evaluate(workspace, tmp_path / "first", quick)
+    # As when the same workspace goes to a machine on which the other one pays.
+    record = workspace.models / MODEL / RECORD_NAME
+    other = {"fp32": "bf16", "bf16": "fp32"}[first.provenance["made_by"]["encode"]["precision"]]
+    checks = json.loads(record.read_text())
+    record.write_text(json.dumps({key: one | {"chosen": other} for key, one in checks.items()}))
+    second = evaluate(workspace, tmp_path / "second", quick)
+    assert second.provenance["made_by"]["encode"]["precision"] == other
+    scores = [one.predictions("study", "zs").scores for one in (first, second)]
+    embeddings = [one.embeddings()["zs"] for one in (first, second)]
+    assert (embeddings[0] != embeddings[1]).any()
+    assert (scores[0] != scores[1]).any()
+    assert second.provenance["fingerprint"] != first.provenance["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "20 of 20 permutations",
+        "1 of 10 sets",
+        "1 of 10 shuffles",
+        "writing predictions: zs (study), test",
+    ],
+)
+def test_numbers_and_tables_can_be_stopped_in_the_middle(
     evaluated, tmp_path: Path, moment: str
 ) -> None:
     told: list[str] = []
@@ -476,7 +506,7 @@ def test_the_numbers_themselves_can_be_stopped_in_the_middle(
         told.append(str(now[2]))
         return moment in told[-1]
 
-    with pytest.raises(Cancelled, match="stopped on request in the stage 'metrics'"):
+    with pytest.raises(Cancelled, match="stopped on request in the stage"):
         evaluate(evaluated.workspace, tmp_path / "out", report=report)
     assert [line for line in told if moment in line] == told[-1:]
 
