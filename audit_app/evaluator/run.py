@@ -40,7 +40,7 @@ from audit_app.evaluator.result import (
     EvaluationResult,
     load_result,
 )
-from audit_app.evaluator.stages import Stage
+from audit_app.evaluator.stages import Stage, replacing
 from audit_app.models import head_file, load_entry
 from audit_app.reports.agreement import prepare_folder
 from model_store.entries import ModelEntry
@@ -224,7 +224,10 @@ def install_heads(
             continue
         try:
             os.link(path, target)
+        except FileExistsError:  # another evaluation came first
+            continue
         except OSError:  # a file system without hard links
-            shutil.copyfile(path, target)
+            with replacing(target) as file, path.open("rb") as own:
+                shutil.copyfileobj(own, file)
         installed.append(mode)
     return installed

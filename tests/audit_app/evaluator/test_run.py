@@ -43,7 +43,7 @@ from audit_app.evaluator.result import (
     is_evaluation,
     load_result,
 )
-from audit_app.evaluator.run import run_evaluation
+from audit_app.evaluator.run import install_heads, run_evaluation
 from audit_app.evaluator.verify import verify_evaluation
 from audit_app.evaluator.verify_tables import check_tables
 from audit_app.models import head_file, load_entry, make_runtime
@@ -234,6 +234,27 @@ def test_heads_are_stored_once_and_the_workspace_uses_them(evaluated) -> None:
     assert weights["study ft"] == weights["recommended ft"]
     tuned = workspace.models / weights["study ft"]["file"]
     assert tuned.samefile(head_file(workspace, MODEL, "ft"))
+
+
+@pytest.mark.parametrize("came_first", [False, True])
+def test_a_head_is_copied_where_nothing_can_be_linked_and_another_s_is_never_written_into(
+    evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, came_first: bool
+) -> None:
+    workspace = copy_of(evaluated, tmp_path / "w")
+    own, target = tmp_path / "lp.safetensors", head_file(workspace, MODEL, "lp")
+    own.write_bytes(b"of this evaluation")
+
+    def link(*_: object) -> None:
+        if came_first:
+            target.write_bytes(b"of another one")
+            raise FileExistsError
+        raise PermissionError
+
+    monkeypatch.setattr("os.link", link)
+    installed = install_heads(workspace, CHOICES, {("study", "lp"): own})
+    assert installed == ([] if came_first else ["lp"])
+    assert target.read_bytes() == (b"of another one" if came_first else b"of this evaluation")
+    assert not list(target.parent.glob("*.part"))
 
 
 def test_the_report_is_one_file_without_any_reference(evaluated) -> None:
