@@ -65,7 +65,8 @@ def start_answering(
     """
     watch.begin(ENCODE, counts_images=True)
     encoded = model.encode(plan, watch.step)
-    key = encoded.plan.fingerprint(model.loaded.entry.to_dict())
+    entry = model.loaded.entry.to_dict()
+    key = encoded.plan.fingerprint(entry, model.encoder().precision)
     stages = StageFolder(workspace.cache / "evaluations", key)
     answering = Answering(
         model=model,

@@ -46,8 +46,9 @@ def explain_fifteen(answering: Answering) -> Stage:
     entry = answering.model.loaded.entry
     asked = {"entry": entry.to_dict(), "made_by": answering.made_by}
     key = fifteen_key([plan.images[row].image_id for row in rows], modes, asked)
+    pause = answering.watch.pauses(0, 1, "maps of the 15")
     stage = answering.stages.do(
-        f"fifteen-{key}", lambda: fifteen_stage(plan, modes, explain, answering.watch.step)
+        f"fifteen-{key}", lambda: fifteen_stage(plan, modes, explain, pause)
     )
     answering.watch.check()
     return stage

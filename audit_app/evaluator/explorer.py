@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from audit_app.errors import AuditError
 from audit_app.evaluator.stages import Arrays, Stage, disk_errors
+from audit_app.metrics.pauses import Pause, no_pause
 from audit_app.replacing import replacing
 
 Points = NDArray[np.float64]
@@ -71,12 +72,15 @@ def layout_key(towers: Mapping[str, NDArray[np.float32]]) -> str:
     return digest.hexdigest()[:12]
 
 
-def layout_stage(towers: Mapping[str, NDArray[np.float32]], seed: int) -> Stage:
+def layout_stage(
+    towers: Mapping[str, NDArray[np.float32]], seed: int, pause: Pause = no_pause
+) -> Stage:
     """Places of the chosen rows as arrays ``"<projection> <tower>"``, and the facts about them.
 
     Args:
         towers: Name to embeddings (N, D) of the same N pictures, un-normalised.
         seed: Of the choice of rows and of UMAP.
+        pause: Before each tower's UMAP, which nothing can interrupt.
     """
     n_pictures = len(next(iter(towers.values())))
     rows = chosen_rows(n_pictures, seed)
@@ -85,7 +89,7 @@ def layout_stage(towers: Mapping[str, NDArray[np.float32]], seed: int) -> Stage:
     arrays = {f"{PCA} {name}": found for name, found in places.items()}
     reasons = {}
     if len(rows) > NEIGHBOURS:
-        arrays |= {f"{UMAP} {name}": at for name, at in project_umap(points, seed).items()}
+        arrays |= {f"{UMAP} {name}": at for name, at in project_umap(points, seed, pause).items()}
     else:
         reasons[UMAP] = (
             f"UMAP looks at the {NEIGHBOURS} nearest pictures of each; {len(rows)} test pictures "
@@ -130,7 +134,9 @@ def project_pca(towers: Mapping[str, Points]) -> tuple[dict[str, Points], dict[s
     return places, shares
 
 
-def project_umap(towers: Mapping[str, Points], seed: int) -> dict[str, Points]:
+def project_umap(
+    towers: Mapping[str, Points], seed: int, pause: Pause = no_pause
+) -> dict[str, Points]:
     """UMAP of each tower, started from and turned onto that of the first one."""
     first: Points | None = None
     places: dict[str, Points] = {}
@@ -139,6 +145,7 @@ def project_umap(towers: Mapping[str, Points], seed: int) -> dict[str, Points]:
     with ThreadPoolExecutor(max_workers=1) as thread:
         reduce = thread.submit(_load_umap).result()
         for name, values in towers.items():
+            pause(f"{UMAP} of the {name} embeddings")
             start = "spectral" if first is None else first.astype(np.float32)
             found = thread.submit(reduce, values, start, seed).result()
             first = found if first is None else first

@@ -19,6 +19,7 @@ from annotations.sources.iu_xray_labels import N_RADIOLOGIST, RADIOLOGIST_SUBSET
 from audit_app.errors import AuditError
 from audit_app.evaluator.plan import EvaluationPlan
 from audit_app.evaluator.stages import Stage, disk_errors
+from audit_app.metrics.pauses import Pause, no_pause
 from audit_app.region_scores import crop_to_picture
 from audit_app.replacing import replacing
 from model_store.errors import ModelError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 Frames = Sequence[NDArray[np.uint8]]
 Explain = Callable[[str, Frames], "list[Explanation]"]
-Step = Callable[[int, int, str], bool]
 
 METHOD: Final = "gradcam"
 CELLS: Final = 56
@@ -100,7 +100,7 @@ def fifteen_key(image_ids: Sequence[str], modes: Sequence[str], asked: Mapping[s
 
 
 def fifteen_stage(
-    plan: EvaluationPlan, modes: Sequence[str], explain: Explain, step: Step
+    plan: EvaluationPlan, modes: Sequence[str], explain: Explain, pause: Pause = no_pause
 ) -> Stage:
     """The maps of the 15 in every mode.
 
@@ -108,7 +108,7 @@ def fifteen_stage(
         plan: What is evaluated.
         modes: Which are asked.
         explain: Maps of all the plan's findings by one mode on pictures (H, W).
-        step: Told (done, total, message).
+        pause: Before each mode.
 
     Returns:
         Arrays ``windows``, ``labels`` and one per mode, as in ``FifteenMaps`` but float32.
@@ -119,7 +119,7 @@ def fifteen_stage(
     reasons: dict[str, str] = {}
     made_by: dict[str, object] = {}
     for number, mode in enumerate(modes):
-        step(number, len(modes), f"maps of the 15, {mode}")
+        pause(f"{number} of {len(modes)} modes")
         try:
             told = explain(mode, pictures)
         except ModelError as error:  # a layer that gives no map, for instance

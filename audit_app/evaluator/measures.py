@@ -27,6 +27,7 @@ from audit_app.metrics.classification_intervals import (
     classification_intervals,
     decided_table,
 )
+from audit_app.metrics.pauses import Pause, no_pause
 from audit_app.metrics.separation import pair_separation, study_separation, unit_length
 
 Row = dict[str, object]
@@ -85,8 +86,14 @@ class Measured:
     decision: Decision
 
 
-def measure(answers: Answers, reference: Reference) -> Measured:
-    """Every number of these answers."""
+def measure(answers: Answers, reference: Reference, pause: Pause = no_pause) -> Measured:
+    """Every number of these answers.
+
+    Args:
+        answers: Of one mode under one preset.
+        reference: What they are held against.
+        pause: Every few seconds at most, however many pictures there are.
+    """
     decision = decide(answers.preset, reference.validation_labels, answers.validation, answers.test)
     metrics = multilabel_metrics(reference.labels, answers.test, decision.predictions)
     columns = domain_columns(reference.findings, DOMAINS)
@@ -95,6 +102,7 @@ def measure(answers: Answers, reference: Reference) -> Measured:
         decided_table(reference.labels, answers.test, decision.predictions, reference.patients),
         domains | {ALL: tuple(range(len(reference.findings)))},
         **reference.draws,
+        pause=pause,
     )
     named: Row = {"preset": answers.preset, "mode": answers.mode, "rule": decision.rule}
     calibration = calibration_of(answers, reference)
@@ -104,7 +112,7 @@ def measure(answers: Answers, reference: Reference) -> Measured:
         "score": answers.score,
         "n_images": metrics.n_images,
         "n_patients": len(set(reference.patients)),
-        **separation_cells(answers.preset, answers.embeddings, reference),
+        **separation_cells(answers.preset, answers.embeddings, reference, pause),
         **_table_cells(metrics, decision, intervals, reference),
         "labels_per_image": metrics.labels_per_image,
         "predictions_per_image": metrics.predictions_per_image,
@@ -133,13 +141,17 @@ def calibration_of(answers: Answers, reference: Reference) -> dict[str, object]:
     return {"ece": found.ece, "bins": [asdict(one) for one in found.bins]}
 
 
-def separation_cells(preset: str, embeddings: NDArray[np.float32], reference: Reference) -> Row:
+def separation_cells(
+    preset: str, embeddings: NDArray[np.float32], reference: Reference, pause: Pause = no_pause
+) -> Row:
     """inter, intra and ratio by the preset's formula, raw and (``_l2``) at unit length."""
     cells: Row = {"separation": separation_name(preset)}
     for suffix in LENGTHS:
         points = points_of(embeddings, suffix)
         found = (
-            _study_cells(points, reference) if preset == STUDY else _pair_cells(points, reference)
+            _study_cells(points, reference)
+            if preset == STUDY
+            else _pair_cells(points, reference, pause)
         )
         cells |= {f"{name}{suffix}": value for name, value in found.items()}
     return cells
@@ -161,13 +173,14 @@ def _study_cells(points: NDArray[np.float64], reference: Reference) -> Row:
     return {"inter": found.inter, "intra": found.intra, "ratio": found.ratio, **nothing}
 
 
-def _pair_cells(points: NDArray[np.float64], reference: Reference) -> Row:
+def _pair_cells(points: NDArray[np.float64], reference: Reference, pause: Pause) -> Row:
     found = pair_separation(
         points,
         reference.labels,
         patients=reference.patients,
         permutations=reference.permutations,
         **reference.draws,
+        pause=pause,
     )
     interval = found.interval
     return {

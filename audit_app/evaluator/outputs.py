@@ -38,6 +38,7 @@ from audit_app.evaluator.result import (
 from audit_app.evaluator.stages import disk_errors
 from audit_app.metrics.bootstrap import LEVEL, MIN_CLUSTERS
 from audit_app.metrics.classification_intervals import RATES
+from audit_app.metrics.pauses import Pause, no_pause
 from audit_app.metrics.separation import EXACT_IMAGES
 from audit_app.replacing import replacing
 from audit_app.reports.csv_files import write_csv
@@ -89,13 +90,23 @@ class Evaluated:
     measured: Mapping[tuple[str, str], Measured]
     nulls: Sequence[Row]
     distance_check: Mapping[str, object] | None
-    made_by: Mapping[str, object]
+    made_by: Mapping[str, Mapping[str, object]]
     weights: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict)
     installed: tuple[str, ...] = ()
 
+    @property
+    def precision(self) -> str:
+        """In which the pictures were encoded."""
+        return str(self.made_by["encode"]["precision"])
 
-def write_tables(out: Path, done: Evaluated) -> None:
+
+def write_tables(out: Path, done: Evaluated, pause: Pause = no_pause) -> None:
     """Write every file but the report and the provenance into ``out``.
+
+    Args:
+        out: Folder.
+        done: What the files say.
+        pause: Between the predictions of two modes.
 
     Raises:
         AuditError: If the disk is full.
@@ -113,7 +124,7 @@ def write_tables(out: Path, done: Evaluated) -> None:
         write_csv(out / PER_DOMAIN, DOMAIN_COLUMNS, domains)
         answered = {key: (one, done.measured[key].decision) for key, one in done.answers.items()}
         columns = prediction_columns(done.plan.findings)
-        write_csv(out / PREDICTIONS, columns, prediction_rows(done.plan, answered))
+        write_csv(out / PREDICTIONS, columns, prediction_rows(done.plan, answered, pause))
         _write_embeddings(out / EMBEDDINGS, done)
         _write_json(out / TABLE_JSON, table_values(done))
 
@@ -172,7 +183,7 @@ def describe(done: Evaluated) -> dict[str, object]:
         "workspace": done.workspace.name,
         "synthetic": done.workspace.synthetic,
         "choices": _without_folders(choices.to_dict()),
-        "fingerprint": plan.fingerprint(done.entry),
+        "fingerprint": plan.fingerprint(done.entry, done.precision),
         "findings": list(plan.findings),
         "label_source": plan.label_source,
         "labels_sha256": plan.labels_sha256,

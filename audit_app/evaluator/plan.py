@@ -113,9 +113,11 @@ class EvaluationPlan:
             )
         )
 
-    def fingerprint(self, entry: Mapping[str, object]) -> str:
+    def fingerprint(self, entry: Mapping[str, object], precision: str) -> str:
         """Changes when choices, model entry, pictures, labels or split do.
 
+        So it does with the precision in which the pictures were encoded: an entry may leave that
+        to the machine, and scores must not stand beside embeddings that they do not come from.
         Presets, modes, prompts and the owner are no part of it: what one evaluation trained,
         another one on the same pictures and labels may use.
         """
@@ -133,7 +135,8 @@ class EvaluationPlan:
         described = [
             FORMAT,
             choices,
-            {key: value for key, value in entry.items() if key not in ASKED_LATER},
+            {key: value for key, value in entry.items() if key not in ASKED_LATER}
+            | {"precision": precision},
             self.findings,
             self.label_source,
             [[one.image_id, one.sha256] for one in self.images],

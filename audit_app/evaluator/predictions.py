@@ -11,6 +11,7 @@ from audit_app.evaluator.answers import Answers, Decision
 from audit_app.evaluator.measures import Row
 from audit_app.evaluator.plan import EvaluationPlan
 from audit_app.evaluator.result import LABEL_PREFIX, PREDICTED_PREFIX, SCORE_PREFIX
+from audit_app.metrics.pauses import Pause, no_pause
 
 
 def prediction_columns(findings: Sequence[str]) -> list[str]:
@@ -22,9 +23,11 @@ def prediction_columns(findings: Sequence[str]) -> list[str]:
 
 
 def prediction_rows(
-    plan: EvaluationPlan, answered: Mapping[tuple[str, str], tuple[Answers, Decision]]
+    plan: EvaluationPlan,
+    answered: Mapping[tuple[str, str], tuple[Answers, Decision]],
+    pause: Pause = no_pause,
 ) -> Iterator[Row]:
-    """Each validation and test picture under each preset and mode."""
+    """Each validation and test picture under each preset and mode, with a pause after each part."""
     for (preset, mode), (answers, decided) in answered.items():
         for part, scores in (("validation", answers.validation), ("test", answers.test)):
             predictions = decided.predictions if part == "test" else decided.of_validation
@@ -41,6 +44,7 @@ def prediction_rows(
                     **_cells(LABEL_PREFIX, plan.findings, plan.labels[row].tolist()),
                     **_cells(PREDICTED_PREFIX, plan.findings, predictions[place].tolist()),
                 }
+            pause(f"{mode} ({preset}), {part} pictures")
 
 
 def _cells(prefix: str, findings: Sequence[str], values: Sequence[object]) -> Row:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from annotations.workspace import Workspace
 from audit_app.errors import AuditError
 from audit_app.evaluator.stages import disk_errors
+from audit_app.metrics.pauses import Pause
 
 Report = Callable[[int, int, str], bool]
 WRITE_EVERY_S: Final = 0.3
@@ -198,10 +199,28 @@ class Watch:
             Cancelled: Then.
         """
         if self._tell(force=True):
-            raise Cancelled(
-                f"stopped on request in the stage '{self.now.stage}'; start the same evaluation "
-                "again to go on from its finished stages"
-            )
+            raise self._cancelled()
+
+    def pauses(self, done: int, total: int, message: str) -> Pause:
+        """What one long step calls while it goes on; raises ``Cancelled`` on request.
+
+        Args:
+            done: Steps of the stage that are done.
+            total: Steps of the stage.
+            message: What the step is, in words; how far it is follows.
+        """
+
+        def pause(said: str) -> None:
+            if self.step(done, total, f"{message}: {said}"):
+                raise self._cancelled()
+
+        return pause
+
+    def _cancelled(self) -> Cancelled:
+        return Cancelled(
+            f"stopped on request in the stage '{self.now.stage}'; start the same evaluation again "
+            "to go on from its finished stages"
+        )
 
     def _tell(self, *, force: bool) -> bool:
         self._write(force=force)

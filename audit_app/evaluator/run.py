@@ -40,7 +40,7 @@ from audit_app.evaluator.result import (
     EvaluationResult,
     load_result,
 )
-from audit_app.evaluator.stages import Stage
+from audit_app.evaluator.stages import Stage, replacing
 from audit_app.models import head_file, load_entry
 from audit_app.reports.agreement import prepare_folder
 from model_store.entries import ModelEntry
@@ -89,7 +89,7 @@ def run_evaluation(
     looked = explain_fifteen(answering)
     done = conclude(workspace, entry, answering)
     answering.watch.begin(WRITE)
-    write_tables(out, done)
+    write_tables(out, done, watch.pauses(0, 1, "writing predictions"))
     test_ids = [done.plan.images[row].image_id for row in done.plan.rows("test")]
     write_layout(out / LAYOUT, test_ids, flat)
     write_fifteen(out / MAPS_OF_15, looked)
@@ -137,7 +137,8 @@ def flatten(answering: Answering) -> Stage:
     towers = {tower_of(mode): one.embeddings for (_, mode), one in answering.answers.items()}
     seed = answering.plan.choices.seed
     name = f"layout-{layout_key(towers)}"
-    stage = answering.stages.do(name, lambda: layout_stage(towers, seed))
+    pause = answering.watch.pauses(0, 1, "placing pictures")
+    stage = answering.stages.do(name, lambda: layout_stage(towers, seed, pause))
     answering.watch.check()
     return stage
 
@@ -148,12 +149,18 @@ def conclude(workspace: Workspace, entry: ModelEntry, answering: Answering) -> E
     watch = answering.watch
     watch.begin(MEASURE)
     reference = reference_of(plan)
+    answered = answering.answers
+    n_steps = len(answered) + 1  # the grey rows are the last one
     measured: dict[tuple[str, str], Measured] = {}
-    for number, (key, answers) in enumerate(answering.answers.items(), start=1):
-        measured[key] = measure(answers, reference)
-        watch.step(number, len(answering.answers), f"measured {key[1]} ({key[0]})")
-        watch.check()
-    nulls = null_rows(answering.answers.values(), reference, draws=plan.choices.null_draws)
+    for done, (key, answers) in enumerate(answered.items()):
+        pause = watch.pauses(done, n_steps, f"measuring {key[1]} ({key[0]})")
+        measured[key] = measure(answers, reference, pause)
+    nulls = null_rows(
+        answered.values(),
+        reference,
+        draws=plan.choices.null_draws,
+        pause=watch.pauses(len(answered), n_steps, "measuring what chance gives"),
+    )
     watch.check()
     return Evaluated(
         plan=plan,
@@ -217,7 +224,10 @@ def install_heads(
             continue
         try:
             os.link(path, target)
+        except FileExistsError:  # another evaluation came first
+            continue
         except OSError:  # a file system without hard links
-            shutil.copyfile(path, target)
+            with replacing(target) as file, path.open("rb") as own:
+                shutil.copyfileobj(own, file)
         installed.append(mode)
     return installed

@@ -47,8 +47,12 @@ def verify_evaluation(
     findings = Findings()
     tell(0, 3, "comparing files with their hashes")
     check_files(result, findings)
-    tell(1, 3, "recomputing the tables")
-    check_tables(result, findings)
+
+    def pause(said: str) -> None:
+        tell(1, 3, f"recomputing the tables: {said}")
+
+    pause("reading predictions")
+    check_tables(result, findings, pause)
     tell(2, 3, "asking the weights again")
     check_weights(EvaluatedFolder(workspace, store, result), findings, sample)
     tell(3, 3, "")

@@ -24,6 +24,7 @@ from audit_app.evaluator.result import (
     PredictionTable,
     Row,
 )
+from audit_app.metrics.pauses import Pause, no_pause
 from audit_app.verification import Findings, is_same
 
 TOLERANCE: Final = 1e-9
@@ -34,7 +35,7 @@ Key = tuple[str, str]
 Compared = tuple[str, Row, Row]
 
 
-def check_tables(result: EvaluationResult, findings: Findings) -> None:
+def check_tables(result: EvaluationResult, findings: Findings, pause: Pause = no_pause) -> None:
     """Recompute every number of the tables from predictions.csv and embeddings.npz."""
     embeddings = result.embeddings()
     problems: list[str] = []
@@ -44,11 +45,11 @@ def check_tables(result: EvaluationResult, findings: Findings) -> None:
         key = (row["preset"], row["mode"])
         table = result.predictions(*key)
         answered[key] = answers_of(row, table, embeddings[key[1]])
-        measured[key] = measure(answered[key], reference_of(result, table))
+        measured[key] = measure(answered[key], reference_of(result, table), pause)
         problems += _wrong_decisions(row, table, measured[key])
     compared = [
         *_measured(result, measured),
-        *_grey(result, answered),
+        *_grey(result, answered, pause),
         *_beside(result, measured),
         *_paired(TABLE_CSV, result.table_rows, _all_rows(result)),
     ]
@@ -102,12 +103,15 @@ def _measured(result: EvaluationResult, measured: Mapping[Key, Measured]) -> Ite
         yield from _paired(file, written, again)
 
 
-def _grey(result: EvaluationResult, answered: Mapping[Key, Answers]) -> Iterator[Compared]:
+def _grey(
+    result: EvaluationResult, answered: Mapping[Key, Answers], pause: Pause
+) -> Iterator[Compared]:
     first = result.predictions(*next(iter(answered)))
     again = null_rows(
         answered.values(),
         reference_of(result, first),
         draws=result.provenance["choices"]["null_draws"],
+        pause=pause,
     )
     yield from _paired(TABLE_JSON, result.table["nulls"], again)
 

@@ -29,6 +29,7 @@ from audit_app.metrics.label_table import (
     checked_labels,
     checked_scores,
 )
+from audit_app.metrics.pauses import Pause, no_pause
 
 FloatArray = NDArray[np.float64]
 RateIntervals = dict[str, Interval | None]
@@ -73,6 +74,7 @@ def classification_intervals(
     *,
     replicates: int = DEFAULT_REPLICATES,
     seed: int = 0,
+    pause: Pause = no_pause,
 ) -> ClassificationIntervals:
     """Intervals from resampling patients with all their images.
 
@@ -81,6 +83,7 @@ def classification_intervals(
         domains: By name the columns that belong to it.
         replicates: How many resamples.
         seed: Of the draws.
+        pause: Between blocks of resamples.
 
     Raises:
         ValueError: If ``replicates`` is below 1.
@@ -92,8 +95,7 @@ def classification_intervals(
     if decided.patients.n_clusters < MIN_CLUSTERS:
         drawn = np.empty((len(found), len(RATES), 0))
     else:
-        blocks = decided.patients.drawn_weights(replicates, seed)
-        drawn = np.concatenate([_drawn_rates(decided, weights) for weights in blocks], axis=2)
+        drawn = _drawn(decided, replicates, seed, pause)
     n_patients = decided.patients.n_clusters
     by_finding = [_intervals(one, drawn[k], n_patients, seed) for k, one in enumerate(found)]
     by_domain = {
@@ -150,6 +152,17 @@ def _drawn_means(
         if defined:
             means[place] = drawn[defined, place].mean(axis=0)
     return means
+
+
+def _drawn(decided: Decided, replicates: int, seed: int, pause: Pause) -> FloatArray:
+    """Shape (findings, rates, replicates): the rates in each resample."""
+    drawn = np.empty((decided.labels.shape[1], len(RATES), replicates))
+    done = 0
+    for weights in decided.patients.drawn_weights(replicates, seed):
+        drawn[:, :, done : done + len(weights)] = _drawn_rates(decided, weights)
+        done += len(weights)
+        pause(f"{done} of {replicates} resamples")
+    return drawn
 
 
 def _drawn_rates(decided: Decided, weights: FloatTable) -> FloatArray:

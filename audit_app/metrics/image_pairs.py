@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit_app.metrics.label_table import BoolTable, FloatTable
+from audit_app.metrics.pauses import Pause, no_pause
 
 FloatArray = NDArray[np.float64]
 
@@ -17,6 +18,8 @@ FloatArray = NDArray[np.float64]
 BLOCK: Final = 1024
 # Rows of distances that stay in a processor's cache while a permutation goes over them.
 STRIP: Final = 200
+# A permutation of the most images takes some hundredths of a second.
+PERMUTATIONS_BETWEEN_PAUSES: Final = 20
 # Permutations that are the same sum in another order of addition must count as equal.
 TIE: Final = 1e-12
 
@@ -103,29 +106,33 @@ class PairTable:
         n_pairs = weights.sum(axis=1) ** 2 - (weights**2).sum(axis=1)
         return _ratios(distance - shared, n_pairs - n_shared, shared, n_shared)
 
-    def permutation_p(self, permutations: int, seed: int) -> float:
+    def permutation_p(self, permutations: int, seed: int, pause: Pause = no_pause) -> float:
         """Share of shuffles of the label rows, the identity included, with a ratio as high or more.
 
         Args:
             permutations: How many shuffles are drawn.
             seed: Of the shuffles.
+            pause: Between some of them.
         """
         # Shuffling keeps the number of sharing pairs and the sum of all distances, so the ratio is
         # as high or more exactly when the sharing pairs' distances sum up to as much or less.
-        shared = self._shuffled_sums(permutations, seed)
+        shared = self._shuffled_sums(permutations, seed, pause)
         return int(np.count_nonzero(shared <= shared[0] * (1 + TIE))) / (permutations + 1)
 
-    def shuffled_means(self, permutations: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    def shuffled_means(
+        self, permutations: int, seed: int, pause: Pause = no_pause
+    ) -> tuple[FloatArray, FloatArray]:
         """Mean distance of pairs that share no finding, and of those that do, when rows shuffle.
 
         Args:
             permutations: How many shuffles of the label rows are drawn.
             seed: Of the shuffles.
+            pause: Between some of them.
 
         Returns:
             Shape (permutations,) each; NaN where there is no such pair.
         """
-        shared = self._shuffled_sums(permutations, seed)[1:]
+        shared = self._shuffled_sums(permutations, seed, pause)[1:]
         counts = np.bincount(self.pattern)
         with_itself = counts @ self.pattern_shares.diagonal()
         n_shared = float(counts @ self.pattern_shares @ counts - with_itself) / 2
@@ -133,15 +140,20 @@ class PairTable:
         apart = float(self.distance.sum()) / 2 - shared
         return _means(apart, n_pairs - n_shared), _means(shared, n_shared)
 
-    def _shuffled_sums(self, permutations: int, seed: int) -> FloatArray:
+    def _shuffled_sums(self, permutations: int, seed: int, pause: Pause) -> FloatArray:
         """Sum of the distances of sharing pairs: as they are, then under each shuffle."""
         strips = [
             (start, np.triu(self.distance[start : start + STRIP, start:]))
             for start in range(0, len(self.distance), STRIP)
         ]
         generator = np.random.default_rng(seed)
-        shuffles = (generator.permutation(self.pattern) for _ in range(permutations))
-        return np.array([self._shared_distance(strips, one) for one in (self.pattern, *shuffles)])
+        sums = np.empty(permutations + 1)
+        sums[0] = self._shared_distance(strips, self.pattern)
+        for number in range(1, permutations + 1):
+            sums[number] = self._shared_distance(strips, generator.permutation(self.pattern))
+            if number % PERMUTATIONS_BETWEEN_PAUSES == 0:
+                pause(f"{number} of {permutations} permutations")
+        return sums
 
     def _shared_distance(
         self, strips: list[tuple[int, FloatTable]], pattern: NDArray[np.intp]
@@ -154,18 +166,20 @@ class PairTable:
         return total
 
 
-def sum_pairs(points: FloatTable, labels: BoolTable) -> PairSums:
+def sum_pairs(points: FloatTable, labels: BoolTable, pause: Pause = no_pause) -> PairSums:
     """The sums over all pairs, with memory for a few blocks of distances only.
 
     Args:
         points: Shape (N, D), finite.
         labels: Shape (N, K).
+        pause: Between two blocks.
     """
     n_images = len(points)
     sums = PairSums(*(np.zeros(n_images) for _ in range(3)))
     found = labels.astype(np.float32)
     mean = points.mean(axis=0)
-    for rows, columns in _blocks(n_images):
+    blocks = list(_blocks(n_images))
+    for number, (rows, columns) in enumerate(blocks, start=1):
         distance = _distances(points[rows] - mean, points[columns] - mean)
         shared = (found[rows] @ found[columns].T > 0).astype(np.float64)
         if rows == columns:
@@ -176,6 +190,7 @@ def sum_pairs(points: FloatTable, labels: BoolTable) -> PairSums:
             total[rows] += pairs.sum(axis=1)
             if rows != columns:
                 total[columns] += pairs.sum(axis=0)
+        pause(f"{number} of {len(blocks)} blocks of distances")
     return sums
 
 

@@ -27,6 +27,7 @@ from audit_app.evaluator.explorer import (
     turned_onto,
     write_layout,
 )
+from audit_app.evaluator.progress import Cancelled
 
 
 def blobs(n_pictures: int = 24, size: int = 6, seed: int = 0) -> np.ndarray:
@@ -107,6 +108,20 @@ def test_umap_keeps_neighbours_and_puts_each_picture_near_its_place_in_the_first
     np.testing.assert_array_equal(again["frozen"], places["frozen"])
     # The suite computes with one thread; on a machine with more, UMAP used to leave more behind.
     assert torch.get_num_threads() == n_threads
+
+
+def test_the_map_can_be_stopped_before_each_tower() -> None:
+    values = np.random.default_rng(0).normal(size=(24, 6)).astype(np.float32)
+    told: list[str] = []
+
+    def stop(said: str) -> None:
+        told.append(said)
+        if "ft" in said:
+            raise Cancelled(said)
+
+    with pytest.raises(Cancelled):
+        layout_stage({"frozen": values, "ft": values}, 1, stop)
+    assert told == ["UMAP of the frozen embeddings", "UMAP of the ft embeddings"]
 
 
 def test_umap_is_given_the_neighbours_that_scikit_learn_finds() -> None:

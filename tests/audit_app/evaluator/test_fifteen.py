@@ -42,6 +42,7 @@ from audit_app.evaluator.figure_fifteen import (
 )
 from audit_app.evaluator.heat_tile import OUTSIDE, Fit, lay_heat, shrink
 from audit_app.evaluator.plan import EvaluationPlan, plan_evaluation
+from audit_app.evaluator.progress import Cancelled
 from model_store.errors import UnsuitableLayer
 from model_store.explanation import Explanation
 from model_store.preprocessing import FrameGeometry
@@ -126,7 +127,7 @@ def test_maps_are_kept_small_stretched_and_with_the_reason_of_a_mode_without_any
         maps = np.stack([7 + 2 * ramp, *[np.zeros((48, 48), np.float32)] * (n_findings - 1)])
         return [explained(maps) for _ in pictures]
 
-    stage = fifteen_stage(plan, ("zs", "lp"), explain, lambda *_: False)
+    stage = fifteen_stage(plan, ("zs", "lp"), explain)
     write_fifteen(tmp_path / "maps.npz", stage)
     maps = read_fifteen(tmp_path / "maps.npz")
     rows, _, _ = choose_fifteen(plan)
@@ -141,6 +142,22 @@ def test_maps_are_kept_small_stretched_and_with_the_reason_of_a_mode_without_any
     assert (line[0], line[-1]) == (0, 255)
     assert np.abs(np.diff(line.astype(int)) - 255 / CELLS).max() < 3
     assert not maps.maps["zs"][:, 1:].any()
+
+
+def test_maps_can_be_stopped_before_each_mode(plan: EvaluationPlan) -> None:
+    asked: list[str] = []
+
+    def explain(*given: object) -> list[Explanation]:
+        asked.append(str(given[0]))
+        raise UnsuitableLayer("the layer gives no map")
+
+    def stop(said: str) -> None:
+        if said == "1 of 2 modes":
+            raise Cancelled(said)
+
+    with pytest.raises(Cancelled, match="1 of 2 modes"):
+        fifteen_stage(plan, ("zs", "lp"), explain, stop)
+    assert asked == ["zs"]
 
 
 def test_a_damaged_file_of_maps_is_refused_with_a_way_out(tmp_path: Path) -> None:

@@ -82,16 +82,19 @@ def test_labels_without_any_positive_in_training_are_refused(plan, store: Store)
 
 def test_the_fingerprint_follows_everything_that_training_depends_on(plan, store: Store) -> None:
     made = plan()
-    same = made.fingerprint(ENTRY)
-    assert plan(presets=("study",), modes=("zs",), owner="eva").fingerprint(ENTRY) == same
-    assert made.fingerprint({**ENTRY, "prompt_template": "a {finding}", "layer": "x"}) == same
-    assert made.fingerprint({**ENTRY, "weights_sha256": "1"}) != same
-    assert plan(seed=1).fingerprint(ENTRY) != same
-    assert plan(epochs=3).fingerprint(ENTRY) != same
-    assert plan(split="9").fingerprint(ENTRY) != same
-    assert replace(made, findings=made.findings[::-1]).fingerprint(ENTRY) != same
+    same = made.fingerprint(ENTRY, "fp32")
+    assert plan(presets=("study",), modes=("zs",), owner="eva").fingerprint(ENTRY, "fp32") == same
+    assert (
+        made.fingerprint({**ENTRY, "prompt_template": "a {finding}", "layer": "x"}, "fp32") == same
+    )
+    assert made.fingerprint({**ENTRY, "weights_sha256": "1"}, "fp32") != same
+    assert made.fingerprint(ENTRY, "bf16") != same
+    assert plan(seed=1).fingerprint(ENTRY, "fp32") != same
+    assert plan(epochs=3).fingerprint(ENTRY, "fp32") != same
+    assert plan(split="9").fingerprint(ENTRY, "fp32") != same
+    assert replace(made, findings=made.findings[::-1]).fingerprint(ENTRY, "fp32") != same
     store.labels.set(made.images[0].image_id, SOURCE, dict.fromkeys(FINDINGS, False))
-    assert plan().fingerprint(ENTRY) != same
+    assert plan().fingerprint(ENTRY, "fp32") != same
 
 
 def test_an_unknown_choice_says_what_is_known() -> None:

@@ -75,6 +75,22 @@ def test_a_request_to_stop_ends_between_stages() -> None:
         watch.check()
 
 
+def test_a_request_to_stop_ends_a_long_step_at_its_next_pause() -> None:
+    told: list[tuple[int, int, str]] = []
+
+    def report(*now: object) -> bool:
+        told.append(now)
+        return "300 of" in str(now)
+
+    watch = Watch(Watcher(report), STAGES)
+    watch.begin("train")
+    pause = watch.pauses(1, 4, "measuring lp")
+    pause("200 of 1000 permutations")
+    assert told[-1] == (417, 1000, "train (2 of 3), measuring lp: 200 of 1000 permutations")
+    with pytest.raises(Cancelled, match="stopped on request in the stage 'train'"):
+        pause("300 of 1000 permutations")
+
+
 def test_any_process_can_read_the_last_moment(workspace: Workspace) -> None:
     assert read_progress(workspace, 7) is None
     watch = Watch(Watcher(file=progress_file(workspace, 7)), STAGES)

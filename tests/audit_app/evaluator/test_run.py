@@ -43,13 +43,14 @@ from audit_app.evaluator.result import (
     is_evaluation,
     load_result,
 )
-from audit_app.evaluator.run import run_evaluation
+from audit_app.evaluator.run import install_heads, run_evaluation
 from audit_app.evaluator.verify import verify_evaluation
 from audit_app.evaluator.verify_tables import check_tables
 from audit_app.models import head_file, load_entry, make_runtime
 from audit_app.prompts import save_prompts
 from audit_app.verification import Findings
 from model_store.errors import ModelError
+from model_store.precision import RECORD_NAME
 from tests.audit_app.evaluator.labelled_set import FINDINGS, MODEL, SOURCE, make_labelled_set
 
 LESS_THAN_A_CHECKPOINT = 1 << 20
@@ -233,6 +234,27 @@ def test_heads_are_stored_once_and_the_workspace_uses_them(evaluated) -> None:
     assert weights["study ft"] == weights["recommended ft"]
     tuned = workspace.models / weights["study ft"]["file"]
     assert tuned.samefile(head_file(workspace, MODEL, "ft"))
+
+
+@pytest.mark.parametrize("came_first", [False, True])
+def test_a_head_is_copied_where_nothing_can_be_linked_and_another_s_is_never_written_into(
+    evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, came_first: bool
+) -> None:
+    workspace = copy_of(evaluated, tmp_path / "w")
+    own, target = tmp_path / "lp.safetensors", head_file(workspace, MODEL, "lp")
+    own.write_bytes(b"of this evaluation")
+
+    def link(*_: object) -> None:
+        if came_first:
+            target.write_bytes(b"of another one")
+            raise FileExistsError
+        raise PermissionError
+
+    monkeypatch.setattr("os.link", link)
+    installed = install_heads(workspace, CHOICES, {("study", "lp"): own})
+    assert installed == ([] if came_first else ["lp"])
+    assert target.read_bytes() == (b"of another one" if came_first else b"of this evaluation")
+    assert not list(target.parent.glob("*.part"))
 
 
 def test_the_report_is_one_file_without_any_reference(evaluated) -> None:
@@ -464,6 +486,50 @@ def test_a_cancelled_evaluation_keeps_its_stages_and_goes_on(evaluated, tmp_path
     result = evaluate(workspace, tmp_path / "out", quick)
     expected = [row for row in evaluated.result.rows if row["mode"] != "ft"]
     assert without_times(result.rows) == without_times(expected)
+
+
+def test_scores_of_another_precision_are_not_taken_up(evaluated, tmp_path: Path) -> None:
+    workspace = copy_of(evaluated, tmp_path / "w")
+    quick = replace(CHOICES, modes=("zs",))
+    with Store.open(workspace) as store:
+        entry = load_entry(store, MODEL)
+        store.models.save(MODEL, {**entry.to_dict(), "precision": "auto"})
+    first = evaluate(workspace, tmp_path / "first", quick)
+    # As when the same workspace goes to a machine on which the other one pays.
+    record = workspace.models / MODEL / RECORD_NAME
+    other = {"fp32": "bf16", "bf16": "fp32"}[first.provenance["made_by"]["encode"]["precision"]]
+    checks = json.loads(record.read_text())
+    record.write_text(json.dumps({key: one | {"chosen": other} for key, one in checks.items()}))
+    second = evaluate(workspace, tmp_path / "second", quick)
+    assert second.provenance["made_by"]["encode"]["precision"] == other
+    scores = [one.predictions("study", "zs").scores for one in (first, second)]
+    embeddings = [one.embeddings()["zs"] for one in (first, second)]
+    assert (embeddings[0] != embeddings[1]).any()
+    assert (scores[0] != scores[1]).any()
+    assert second.provenance["fingerprint"] != first.provenance["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "20 of 20 permutations",
+        "1 of 10 sets",
+        "1 of 10 shuffles",
+        "writing predictions: zs (study), test",
+    ],
+)
+def test_numbers_and_tables_can_be_stopped_in_the_middle(
+    evaluated, tmp_path: Path, moment: str
+) -> None:
+    told: list[str] = []
+
+    def report(*now: object) -> bool:
+        told.append(str(now[2]))
+        return moment in told[-1]
+
+    with pytest.raises(Cancelled, match="stopped on request in the stage"):
+        evaluate(evaluated.workspace, tmp_path / "out", report=report)
+    assert [line for line in told if moment in line] == told[-1:]
 
 
 def test_unreadable_pictures_are_left_out_and_listed(evaluated, tmp_path: Path) -> None:

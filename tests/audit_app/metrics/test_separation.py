@@ -12,9 +12,10 @@ import pytest
 from scipy.spatial.distance import cdist, pdist, squareform
 
 from annotations.findings import STUDY_FINDINGS
-from audit_app.metrics import image_pairs, separation
+from audit_app.metrics import class_shuffles, image_pairs, separation
 from audit_app.metrics.separation import (
     pair_separation,
+    shuffled_study_distances,
     study_separation,
     unit_length,
 )
@@ -86,6 +87,30 @@ def test_distances_that_need_two_classes_or_spread_are_none_without():
     assert (lone.inter, lone.intra, lone.ratio) == (5.0, 0.0, None)
     nothing = study_separation(np.eye(2), [[0, 0], [0, 0]])
     assert (nothing.inter, nothing.intra, nothing.class_counts) == (None, None, (0, 0))
+
+
+@pytest.mark.parametrize("block", [1, 17, 128])
+def test_shuffled_distances_are_the_study_formula_of_each_shuffle(
+    block: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(class_shuffles, "BLOCK", block)
+    points, labels = random_set(4, 150, pull=0.7)
+    labels[:, 2] = labels[:, 4] = False
+    labels[7] = [False, False, False, False, True]  # a class of one image, which lies on itself
+    assert {0, 1} < {*study_separation(points, labels).class_counts}
+    generator = np.random.default_rng(6)
+    expected = [study_separation(points, generator.permutation(labels)) for _ in range(19)]
+    inter, intra = shuffled_study_distances(points, labels, permutations=19, seed=6)
+    np.testing.assert_allclose(inter, [one.inter for one in expected], rtol=1e-12)
+    np.testing.assert_allclose(intra, [one.intra for one in expected], rtol=1e-12)
+
+
+def test_shuffled_distances_that_do_not_exist_are_nan():
+    inter, intra = shuffled_study_distances(np.eye(3), [[1]] * 3, permutations=2, seed=0)
+    assert np.isnan(inter).all()
+    np.testing.assert_allclose(intra, math.sqrt(2 / 3))
+    nothing = shuffled_study_distances(np.eye(2), [[0, 0], [0, 0]], permutations=2, seed=0)
+    assert np.isnan(nothing).all()
 
 
 @pytest.mark.real_data
