@@ -30,6 +30,7 @@ from audit_app.errors import DOMAIN_ERRORS, AuditError
 from audit_app.evaluation import Row, json_text
 from audit_app.reports.agreement import recomputable_facts
 from audit_app.verification import Findings, Verification, file_problems
+from audit_app.verify_report import check_report
 from audit_app.verify_tables import table_problems
 
 # The same machine gives the same numbers; another one may differ in the last digits of a float32.
@@ -47,9 +48,10 @@ def verify_audit(
 ) -> Verification:
     """Recompute what the folder says.
 
-    Without a workspace the files are compared with their hashes, and the tables that follow from
-    rows with what the rows give. With one, images and readings are compared with those that were
-    audited, and every row is computed again from images, readings and weights.
+    Without a workspace the files are compared with their hashes, the tables that follow from
+    rows with what the rows give, and the report with what the tables give. With one, images and
+    readings are compared with those that were audited, and every row is computed again from
+    images, readings and weights.
 
     Args:
         folder: Of a finished audit.
@@ -73,6 +75,8 @@ def verify_audit(
     if len(tables) == len(TABLES):
         _check_derived(result, choices, found, tolerance)
         _check_versions(result, found)
+        if choices.report:
+            check_report(folder, result, found)
     if workspace is None or store is None or runtime is None:
         found.checks.append(
             "Images, readings and weights were not looked at: give the workspace for that."
