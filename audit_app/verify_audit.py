@@ -35,6 +35,7 @@ from audit_app.verify_tables import table_problems
 
 # The same machine gives the same numbers; another one may differ in the last digits of a float32.
 TOLERANCE: Final = 1e-6
+MISSING: Final = "(missing)"
 
 
 def verify_audit(
@@ -137,7 +138,8 @@ def _check_derived(
 
 def _check_versions(result: AuditResult, found: Findings) -> None:
     """Compare the versions in rows with provenance.json; other libraries are no problem later."""
-    known = {json_text(one) for one in result.provenance["versions"]["model"]}
+    listed = result.provenance["versions"].get("model")
+    known = {json_text(one) for one in listed} if isinstance(listed, list) else set()
     known.add("")  # of a picture or map that could not be used
     found.add(
         "the rows were made with the versions that provenance.json names",
@@ -187,7 +189,7 @@ def _check_images(result: AuditResult, store: Store, found: Findings) -> None:
         if now != sha256:
             problems.append(
                 f"image {image_id} changed: its file has SHA-256 {now[:12]}, audited was "
-                f"{sha256[:12]}"
+                f"{str(sha256)[:12]}"
             )
     found.add(f"{len(audited)} images are those that were audited", problems)
 
@@ -272,8 +274,10 @@ def _check_facts(result: AuditResult, again: Mapping[str, object], found: Findin
 def _fact_problem(name: str, written: object, again: object) -> str:
     """The innermost difference of two facts that are not the same."""
     if isinstance(written, Mapping) and isinstance(again, Mapping):
-        key = next(one for one in {**written, **again} if written.get(one) != again.get(one))
-        return _fact_problem(f"{name}: {key}", written.get(key), again.get(key))
+        keys = {**written, **again}
+        pairs = ((one, written.get(one, MISSING), again.get(one, MISSING)) for one in keys)
+        key, before, now = next(one for one in pairs if one[1] != one[2])
+        return _fact_problem(f"{name}: {key}", before, now)
     return f"{name} is {written!r} in provenance.json, {again!r} recomputed"
 
 

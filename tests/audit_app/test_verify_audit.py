@@ -245,13 +245,25 @@ def test_facts_that_no_report_can_be_drawn_from_are_said(reported: Path, tmp_pat
             "left_out is ['reliance test'] in provenance.json, [] recomputed",
         ),
         (
+            lambda facts: facts["prompts"].update({"extra": None}),
+            "prompts: extra is None in provenance.json, '(missing)' recomputed",
+        ),
+        (
+            lambda facts: facts["versions"].pop("model"),
+            "provenance.json has none such",
+        ),
+        (
+            lambda facts: facts["images"].update(dict.fromkeys(list(facts["images"])[:1])),
+            "audited was None",
+        ),
+        (
             lambda facts: facts["images"].update(
                 dict.fromkeys(list(facts["images"])[:1], "0" * 64)
             ),
             "audited was 000000000000",
         ),
     ],
-    ids=["weights", "counts", "left out", "image"],
+    ids=["weights", "counts", "left out", "prompts", "versions", "no hash", "image"],
 )
 def test_a_changed_fact_of_the_provenance_is_named(
     audited: Audited, tmp_path: Path, change: Callable[[dict], None], said: str
@@ -269,6 +281,26 @@ def test_a_provenance_that_lacks_something_is_refused(audited: Audited, tmp_path
     path.write_text(json.dumps(facts), encoding="utf-8")
     with pytest.raises(AuditError, match="lacks vocabulary, images; restore it from a copy"):
         verify_audit(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("images", 5, "images is 5; expected a table of names: restore it from a copy"),
+        ("files", ["report.html"], "files is ['report.html']; expected a table of names"),
+        ("vocabulary", None, "vocabulary is None; expected a list"),
+        ("choices", {"model": "tiny", "modes": 5}, "hold a value of another kind"),
+        ("choices", {"model": "tiny", "threshold": None}, "hold a value of another kind"),
+    ],
+)
+def test_facts_of_another_kind_are_refused_in_a_sentence(
+    audited: Audited, tmp_path: Path, name: str, value: object, said: str
+) -> None:
+    folder = audited.copy(tmp_path / "copy")
+    change_facts(folder, lambda facts: facts.update({name: value}))
+    with pytest.raises(AuditError) as refused:
+        verify_audit(folder)
+    assert said in str(refused.value)
 
 
 def test_a_row_that_was_taken_out_or_copied_is_named(audited: Audited, tmp_path: Path) -> None:
