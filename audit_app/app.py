@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -196,16 +197,24 @@ def _show_by_role(
 
 
 def _open_case_of_row(services: Services, tabs: _Tabs) -> None:
-    """A click on a row of the audit shows its case in the tab Compare."""
+    """A click on a row of the audit, or on its point in a plot, shows its case in Compare."""
+
+    def show_case(run_id: str | None, cells: Sequence[object], visitor: Visitor) -> list[Any]:
+        selection: Selection = selection_of_row(services, run_id, cells)
+        return [gr.Tabs(selected="compare"), *fill_choices(services, visitor, selection)]
 
     @handler(services, "auditor")
     def open_row(run_id: str | None, event: gr.SelectData, visitor: Visitor) -> list[Any]:
-        selection: Selection = selection_of_row(services, run_id, event.row_value)
-        choices = fill_choices(services, visitor, selection)
-        return [gr.Tabs(selected="compare"), *choices]
+        return show_case(run_id, event.row_value, visitor)
 
+    @handler(services, "auditor")
+    def open_point(run_id: str | None, event: gr.EventData, visitor: Visitor) -> list[Any]:
+        return show_case(run_id, [event_data(event).get("row")], visitor)
+
+    shown = [tabs.all, *tabs.compare.choices]
     for table in tabs.audit.case_tables:
-        table.select(open_row, tabs.audit.run, [tabs.all, *tabs.compare.choices], **PRIVATE)
+        table.select(open_row, tabs.audit.run, shown, **PRIVATE)
+    tabs.audit.view.points.open(open_point, tabs.audit.run, shown, **PRIVATE)
 
 
 def _open_case_of_point(services: Services, tabs: _Tabs) -> None:

@@ -123,7 +123,7 @@ class AuditChoices:
         """The choices that ``to_dict`` wrote.
 
         Raises:
-            AuditError: If a name is unknown, or a value is out of range.
+            AuditError: If a name is unknown, or a value is out of range or of another kind.
         """
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
@@ -133,7 +133,13 @@ class AuditChoices:
                 f"{', '.join(sorted(known - {'model'}))}"
             )
         given = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        return cls(**given)  # type: ignore[arg-type] # JSON; the names were checked above
+        try:
+            return cls(**given)  # type: ignore[arg-type] # JSON; the names were checked above
+        except TypeError as error:
+            raise AuditError(
+                f"choices of an audit hold a value of another kind ({error}); restore them from a "
+                "copy, or choose again"
+            ) from None
 
 
 def _check_known(what: str, given: Iterable[str], known: Iterable[str]) -> None:

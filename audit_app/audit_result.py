@@ -27,8 +27,17 @@ from audit_app.reveals import REVEAL_COLUMNS, reveal_lines
 
 PROVENANCE_FILE: Final = "provenance.json"
 FORMAT: Final = "saliency-audit-agreement-3"
-# Without these nothing can be compared or recomputed.
-NEEDED: Final = ("run_id", "choices", "vocabulary", "images", "readings", "versions", "files")
+# Without these, each of its kind, nothing can be compared or recomputed.
+NEEDED: Final[Mapping[str, type]] = {
+    "run_id": str,
+    "choices": dict,
+    "vocabulary": list,
+    "images": dict,
+    "readings": dict,
+    "versions": dict,
+    "files": dict,
+}
+KINDS: Final[Mapping[type, str]] = {str: "text", list: "list", dict: "table of names"}
 # Name of the table in the result and in the run's summary, its file, its columns.
 TABLES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "rows": ("agreement.csv", AGREEMENT_COLUMNS),
@@ -166,6 +175,12 @@ def load_provenance(folder: Path) -> dict[str, Any]:
     missing = [name for name in NEEDED if name not in found]
     if missing:
         raise AuditError(f"{path} lacks {', '.join(missing)}; restore it from a copy")
+    for name, kind in NEEDED.items():
+        if not isinstance(found[name], kind):
+            raise AuditError(
+                f"{path}: {name} is {found[name]!r:.80}; expected a {KINDS[kind]}: restore it from "
+                "a copy"
+            )
     return dict(found)
 
 

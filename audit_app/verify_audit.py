@@ -30,10 +30,12 @@ from audit_app.errors import DOMAIN_ERRORS, AuditError
 from audit_app.evaluation import Row, json_text
 from audit_app.reports.agreement import recomputable_facts
 from audit_app.verification import Findings, Verification, file_problems
+from audit_app.verify_report import check_report
 from audit_app.verify_tables import table_problems
 
 # The same machine gives the same numbers; another one may differ in the last digits of a float32.
 TOLERANCE: Final = 1e-6
+MISSING: Final = "(missing)"
 
 
 def verify_audit(
@@ -47,9 +49,10 @@ def verify_audit(
 ) -> Verification:
     """Recompute what the folder says.
 
-    Without a workspace the files are compared with their hashes, and the tables that follow from
-    rows with what the rows give. With one, images and readings are compared with those that were
-    audited, and every row is computed again from images, readings and weights.
+    Without a workspace the files are compared with their hashes, the tables that follow from
+    rows with what the rows give, and the report with what the tables give. With one, images and
+    readings are compared with those that were audited, and every row is computed again from
+    images, readings and weights.
 
     Args:
         folder: Of a finished audit.
@@ -73,6 +76,8 @@ def verify_audit(
     if len(tables) == len(TABLES):
         _check_derived(result, choices, found, tolerance)
         _check_versions(result, found)
+        if choices.report:
+            check_report(folder, result, found)
     if workspace is None or store is None or runtime is None:
         found.checks.append(
             "Images, readings and weights were not looked at: give the workspace for that."
@@ -133,7 +138,8 @@ def _check_derived(
 
 def _check_versions(result: AuditResult, found: Findings) -> None:
     """Compare the versions in rows with provenance.json; other libraries are no problem later."""
-    known = {json_text(one) for one in result.provenance["versions"]["model"]}
+    listed = result.provenance["versions"].get("model")
+    known = {json_text(one) for one in listed} if isinstance(listed, list) else set()
     known.add("")  # of a picture or map that could not be used
     found.add(
         "the rows were made with the versions that provenance.json names",
@@ -183,7 +189,7 @@ def _check_images(result: AuditResult, store: Store, found: Findings) -> None:
         if now != sha256:
             problems.append(
                 f"image {image_id} changed: its file has SHA-256 {now[:12]}, audited was "
-                f"{sha256[:12]}"
+                f"{str(sha256)[:12]}"
             )
     found.add(f"{len(audited)} images are those that were audited", problems)
 
@@ -268,8 +274,10 @@ def _check_facts(result: AuditResult, again: Mapping[str, object], found: Findin
 def _fact_problem(name: str, written: object, again: object) -> str:
     """The innermost difference of two facts that are not the same."""
     if isinstance(written, Mapping) and isinstance(again, Mapping):
-        key = next(one for one in {**written, **again} if written.get(one) != again.get(one))
-        return _fact_problem(f"{name}: {key}", written.get(key), again.get(key))
+        keys = {**written, **again}
+        pairs = ((one, written.get(one, MISSING), again.get(one, MISSING)) for one in keys)
+        key, before, now = next(one for one in pairs if one[1] != one[2])
+        return _fact_problem(f"{name}: {key}", before, now)
     return f"{name} is {written!r} in provenance.json, {again!r} recomputed"
 
 

@@ -82,7 +82,9 @@ def write_audit(out: Path, tables: Mapping[str, list[Row]], facts: AuditFacts) -
     if facts.choices.report:
         # Drawing takes a second to load, and the first page needs none of it.
         from audit_app.reports.audit_report import write_report
+        from audit_app.reports.drawn_by import drawn_by
 
+        provenance["drawn_by"] = drawn_by()
         names += write_report(out, result)
     hashes = {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names}
     text = json.dumps({**provenance, "files": hashes}, indent=2, ensure_ascii=False, default=str)

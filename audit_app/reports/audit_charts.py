@@ -219,7 +219,7 @@ def _cloud(
     texts = tuple(f"{rows[i]['finding']}: IoU {y[i]:.2f}" for i in kept)
     dots = Series(
         f"{_words(mode)}, maps", "dots", tuple(x[kept].tolist()), tuple(y[kept].tolist()),
-        texts=texts, colour=number,
+        texts=texts, rows=_row_numbers([rows[i] for i in kept]), colour=number,
     )  # fmt: skip
     return [dots]
 
@@ -250,9 +250,15 @@ def _peaks(name: str, rows: Sequence[Row], number: int, is_hollow: bool) -> Seri
         x=tuple(_number(row, "peak_x_px") / _number(row, "image_width") for row in kept),
         y=tuple(_number(row, "peak_y_px") / _number(row, "image_height") for row in kept),
         texts=tuple(f"{row['finding']}, {name}" for row in kept),
+        rows=_row_numbers(kept),
         colour=number,
         is_hollow=is_hollow,
     )
+
+
+def _row_numbers(rows: Sequence[Row]) -> tuple[int, ...]:
+    """The rows' numbers in their run, where they have some: a report opens no case."""
+    return tuple(int(str(row["number"])) for row in rows if "number" in row)
 
 
 def _words(mode: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,6 @@ from audit_app.reports.audit_content import (
 )
 from audit_app.reports.audit_tables import MEASURES, TextTable
 from audit_app.reports.chart_print import Drawing
-from audit_app.reports.whole_files import write_whole
 
 if TYPE_CHECKING:
     from fpdf import FPDF
@@ -40,18 +40,17 @@ COLOURS: Final = {"best": (11, 79, 179), "worst": (179, 21, 11)}  # as in report
 ACCENT: Final = (11, 79, 179)
 
 
-def write_pdf(
-    path: Path, result: Audited, sections: Sequence[Section], drawn: Mapping[str, Drawing]
-) -> None:
-    """Write the report.
+def pdf_of(result: Audited, sections: Sequence[Section], drawn: Mapping[str, Drawing]) -> bytes:
+    """The report as a file.
 
     Args:
-        path: Of the file.
         result: The audit.
         sections: Its models and methods.
         drawn: Of each chart, by its section's ``chart_name``.
     """
     pdf = _document(title_of(result))
+    # Not of this moment: the same audit gives the same file.
+    pdf.set_creation_date(datetime.fromisoformat(result.provenance["created"]))
     _heading(pdf, title_of(result), 15)
     first, *others = sentences_of(result)
     _paragraph(pdf, first, size=11)
@@ -71,7 +70,7 @@ def write_pdf(
     for one in (definition_table(result.provenance), *checklist_tables(result.provenance)):
         _table(pdf, one, most=None)
     _paragraph(pdf, f"Command: {result.provenance.get('command', '')}")
-    write_whole(path, bytes(pdf.output()))
+    return bytes(pdf.output())
 
 
 def _document(title: str) -> FPDF:

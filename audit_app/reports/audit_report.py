@@ -21,7 +21,7 @@ from audit_app.reports.audit_content import (
     tables_of,
     title_of,
 )
-from audit_app.reports.audit_pdf import write_pdf
+from audit_app.reports.audit_pdf import pdf_of
 from audit_app.reports.audit_tables import MEASURES, TextTable
 from audit_app.reports.chart_print import Drawing, draw_print
 from audit_app.reports.html_parts import STYLE, document, figure
@@ -43,25 +43,33 @@ summary{cursor:pointer;font-weight:600}
 
 
 def write_report(folder: Path, result: Audited) -> tuple[str, ...]:
-    """Write the report into a folder that exists; the names of the files.
+    """Write the report into a folder that exists; the names of the files."""
+    files = draw_report(result)
+    (folder / CHART_FOLDER).mkdir(exist_ok=True)
+    for name, content in files.items():
+        write_whole(folder / name, content)
+    return tuple(files)
+
+
+def draw_report(result: Audited) -> dict[str, bytes]:
+    """The report's files by name, the same bytes from the same audit.
 
     Neither network nor display nor workspace is needed: a folder that was handed on can be
     reported again.
     """
     sections = sections_of(result)
-    (folder / CHART_FOLDER).mkdir(exist_ok=True)
-    names = [REPORT_FILE, PDF_FILE]
-    drawn: dict[str, Drawing] = {}
-    for section in sections:
-        for chart in section.charts:
-            name = section.chart_name(chart)
-            drawn[name] = draw_print(chart)
-            write_whole(folder / f"{name}.png", drawn[name].png)
-            write_whole(folder / f"{name}.svg", drawn[name].svg)
-            names += [f"{name}.png", f"{name}.svg"]
-    write_whole(folder / REPORT_FILE, page_of(result, sections, drawn))
-    write_pdf(folder / PDF_FILE, result, sections, drawn)
-    return tuple(names)
+    drawn = {
+        section.chart_name(chart): draw_print(chart)
+        for section in sections
+        for chart in section.charts
+    }
+    files = {
+        REPORT_FILE: page_of(result, sections, drawn).encode(),
+        PDF_FILE: pdf_of(result, sections, drawn),
+    }
+    for name, drawing in drawn.items():
+        files |= {f"{name}.png": drawing.png, f"{name}.svg": drawing.svg.encode()}
+    return files
 
 
 def page_of(result: Audited, sections: Sequence[Section], drawn: Mapping[str, Drawing]) -> str:

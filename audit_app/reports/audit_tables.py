@@ -135,7 +135,7 @@ def reliance_table(lines: Iterable[Row]) -> TextTable:
     """Does the score fall when the reader's region is filled in?"""
     columns: Mapping[str, Cell] = {
         "Model": _text("model"),
-        "Mode": lambda line: f"{_mode(line)} ({line['score_kind']})",
+        "Mode": _mode_and_unit,
         "Finding": _text("finding"),
         "Score falls, region filled": _with_interval("drop_region"),
         "Score falls, other place filled": _with_interval("drop_elsewhere"),
@@ -227,6 +227,11 @@ def _counts(rows: str = "n_rows") -> dict[str, Cell]:
 
 def _mode(line: Row) -> str:
     return mode_words(line["mode"])
+
+
+def _mode_and_unit(line: Row) -> str:
+    # A mode that no finding of the group could be asked of has no scores, and so no unit.
+    return f"{_mode(line)} ({line['score_kind']})" if line["score_kind"] else _mode(line)
 
 
 def _pair(line: Row) -> str:

@@ -25,6 +25,7 @@ GRID: Final = "rgba(148,163,184,0.18)"
 CHEST_FILL: Final = "rgba(148,163,184,0.14)"
 HEIGHT: Final = 420
 CHEST_HEIGHT: Final = 540
+CLICK: Final = " Click a dot to see its maps."
 NOTE_WIDTH: Final = 170
 ROW_HEIGHT: Final = 34
 SYMBOLS: Final = ("line-ns", "x-thin", "cross-thin", "diamond-open")
@@ -78,6 +79,7 @@ def _trace(series: Series, *, is_new: bool) -> Any:
         line={"color": colour, "width": 2.5},
         error_x=_interval(series, colour),
         text=[plain(text) for text in series.texts] or None,
+        customdata=list(series.rows) or None,
         hovertemplate="%{text}<extra></extra>" if series.texts else None,
     )
 
@@ -141,7 +143,7 @@ def _draw_chest(figure: Figure, chart: Chart) -> None:
                 type="path", path=path, fillcolor=CHEST_FILL, line={"color": QUIET, "width": 1},
                 layer="below", row=1, col=column,
             )  # fmt: skip
-    figure.update_xaxes(showgrid=False, showticklabels=False, constrain="domain")
+    figure.update_xaxes(showgrid=False, showticklabels=False, constrain="domain", matches="x")
     figure.update_yaxes(showgrid=False, showticklabels=False)
     for column in range(1, len(chart.panels) + 1):
         figure.update_yaxes(scaleanchor=f"x{column if column > 1 else ''}", row=1, col=column)
@@ -149,7 +151,9 @@ def _draw_chest(figure: Figure, chart: Chart) -> None:
 
 def _lay_out(figure: Figure, chart: Chart) -> None:
     height = max(CHEST_HEIGHT if chart.is_chest else HEIGHT, 190 + chart.rows * ROW_HEIGHT)
-    note = "<br>".join(plain(line) for line in wrap(chart.note, NOTE_WIDTH))
+    has_rows = any(series.rows for panel in chart.panels for series in panel.series)
+    note = chart.note + (CLICK if has_rows else "")
+    note = "<br>".join(plain(line) for line in wrap(note, NOTE_WIDTH))
     has_titles = any(panel.title for panel in chart.panels)
     figure.update_layout(
         template="plotly_dark",

@@ -36,6 +36,8 @@ class Series:
         low: Left ends of intervals along x, for "points" only; None where there is none.
         high: Right ends.
         texts: What stands beside the pointer; empty or as many as points.
+        rows: Of each point the number of the row that it stands for; empty where points stand for
+            several rows, or nothing shows a single one.
         colour: Number of the colour.
         is_reference: Grey colours: chance, priors, ceilings.
         is_hollow: Drawn as a ring.
@@ -48,6 +50,7 @@ class Series:
     low: tuple[Number, ...] = ()
     high: tuple[Number, ...] = ()
     texts: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
     colour: int = 0
     is_reference: bool = False
     is_hollow: bool = False

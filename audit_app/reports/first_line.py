@@ -157,11 +157,12 @@ def _hits(group: Sequence[Verdict]) -> str:
         ends = f" ({share(low)} to {share(high)})" if low is not None else ""
         hits.append(f"{share(one.line['hit'])}{ends}")
     chances = dict.fromkeys(share(one.line["chance_hit"]) for one in group)
-    by_control: dict[str, list[str]] = {}
-    for one in group:
-        for control in one.controls:
-            by_control.setdefault(control_words(control), []).append(share(control["hit"]))
-    controls = "".join(f"; {words} {', '.join(told)}" for words, told in by_control.items())
+    by_mode = [{control_words(each): each["hit"] for each in one.controls} for one in group]
+    # One that lacks a control says n/a, so that no number is taken for another one's.
+    controls = "".join(
+        f"; {words} {', '.join(share(hits_of.get(words)) for hits_of in by_mode)}"
+        for words in dict.fromkeys(words for hits_of in by_mode for words in hits_of)
+    )
     return f"Hits: {', '.join(hits)}; chance {' or '.join(chances)}{controls}."
 
 

@@ -9,8 +9,9 @@ from typing import Final
 STYLE: Final = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:76em;padding:0 1em;color:#1b1b1b;
 overflow-wrap:break-word}
-table{border-collapse:collapse;margin:.6em 0 1.4em}th,td{padding:.25em .7em;text-align:right;
-max-width:18em;overflow-wrap:break-word}td:last-child{max-width:none}
+table{display:block;overflow-x:auto;border-collapse:collapse;margin:.6em 0 1.4em}
+th,td{padding:.25em .7em;text-align:right;max-width:18em;overflow-wrap:break-word}
+td:last-child{max-width:none;min-width:5em;overflow-wrap:anywhere}
 h1,h2,p,li,summary{overflow-wrap:anywhere}
 th{border-bottom:1px solid #888;font-weight:600}td:first-child,th:first-child{text-align:left}
 td:first-child{min-width:7.5em;overflow-wrap:anywhere}
@@ -21,7 +22,8 @@ td.best{color:#0b4fb3;font-weight:700}td.worst{color:#b3150b;font-weight:700}
 .warn{background:#fff3cd;padding:.5em .8em}svg text{font:11px system-ui,sans-serif;fill:#333}
 figure{display:inline-block;margin:.5em 1.4em .5em 0;vertical-align:top}.small{color:#555}
 .fifteen{overflow-x:auto}.fifteen img{display:block}
-@media print{body{font-size:11px;max-width:none;margin:0}th,td{padding:.25em .4em}
+@media print{body{font-size:11px;max-width:none;margin:0}table{display:table}
+th,td{padding:.25em .4em}
 tr,figure,svg,img{break-inside:avoid}h1,h2,summary,caption{break-after:avoid}
 details::details-content{content-visibility:visible;block-size:auto}
 .fifteen img{max-width:100%}tr.null td,.warn{print-color-adjust:exact}}

@@ -59,7 +59,7 @@ class AuditTab:
 
     @property
     def case_tables(self) -> list[gr.Dataframe]:
-        """Tables of which a clicked row opens its case."""
+        """Tables of which a clicked row opens its case; ``view.points`` does so in the plots."""
         return [self.view.rows, self.view.worst]
 
     @property

@@ -36,11 +36,14 @@ from audit_app.tabs.audit_rows import (
     WORST,
     build_row_table,
     filter_choices,
+    numbered,
     show_rows,
     show_worst,
 )
 from audit_app.tabs.jobs import file_links
+from audit_app.viewer.row_points import RowPoints
 
+TABS_ID: Final = "audit-tabs"
 N_CHARTS: Final = 5
 MOST_OPEN: Final = 30
 REMARKS: Final = ("warnings", "left_out")
@@ -70,6 +73,7 @@ class AuditView:
     tabs: gr.Tabs
     grid: gr.HTML
     charts: tuple[gr.Plot, ...]
+    points: RowPoints
     controls: gr.HTML
     differences: gr.HTML
     readers: gr.HTML
@@ -103,7 +107,7 @@ def build_view() -> AuditView:
     """The components, filled when a run is shown."""
     headline = gr.Markdown(elem_id="audit-headline")
     links = gr.HTML(elem_id="audit-links")
-    with gr.Tabs(elem_id="audit-tabs") as tabs:
+    with gr.Tabs(elem_id=TABS_ID) as tabs:
         with gr.Tab("Findings", id="findings"):
             with gr.Row():
                 part = gr.Dropdown([], label="Model and method", elem_id="audit-part")
@@ -137,8 +141,9 @@ def build_view() -> AuditView:
             rows = build_row_table("audit-rows", "Rows: click one to see its maps")
         with gr.Tab("Method", id="method"):
             method = gr.HTML(elem_id="audit-method")
+    points = RowPoints(value={"place": TABS_ID}, elem_id="audit-points")
     return AuditView(
-        headline, links, drawings, part, measure, tabs, grid, (first, *others), controls,
+        headline, links, drawings, part, measure, tabs, grid, (first, *others), points, controls,
         differences, readers, worst, finding, mode, status, rows, method,
     )  # fmt: skip
 
@@ -246,7 +251,7 @@ def _no_charts() -> list[Any]:
 
 def _shown(audit: AuditResult, part: str) -> Shown:
     model, method = json.loads(part)
-    return shown_part(audit.rows, audit.summary, model=model, method=method)
+    return shown_part(numbered(audit.rows), audit.summary, model=model, method=method)
 
 
 def _grid(shown: Shown, measure: str) -> str:

@@ -44,6 +44,7 @@ class ScriptPanel(gr.HTML):
         script_class: str,
         events: tuple[str, ...] = (),
         label: str,
+        value: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
         """A panel of the class ``script_class`` that ``script`` exports.
@@ -53,11 +54,12 @@ class ScriptPanel(gr.HTML):
             script_class: What it exports; made with (host element, trigger).
             events: Names that it may trigger; each is then a method of this component.
             label: Accessible name.
+            value: At first; handlers may give others.
             options: Further options of ``gr.HTML``, such as ``elem_id``.
         """
         names = ", ".join(f"'{event}'" for event in events)
         super().__init__(
-            None,
+            value,
             label=label,
             html_template="<div class='sa-host'></div>",
             js_on_load=_ON_LOAD % {"script": script, "events": names, "name": script_class},

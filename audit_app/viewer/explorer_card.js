@@ -1,6 +1,7 @@
 // The picture under the pointer in a plot of points, and the same picture ringed in its other maps.
 
 import { el } from './dom.js';
+import { PlotWatch } from './plots.js';
 
 const LOAD_AFTER_MS = 90; // a pointer that crosses a cloud of points asks for no picture
 const GAP_PX = 16;
@@ -41,23 +42,16 @@ export class ExplorerCard {
     this.onHover = (event) => this.hover(event);
     this.onLeave = () => this.hide();
     this.onClick = (event) => this.open(event);
+    this.plots = new PlotWatch((plot) => this.attach(plot));
   }
 
   show(value) {
     this.hide();
     if (!value) return;
-    this.observer?.disconnect();
-    const place = document.getElementById(value.plot);
-    if (!place) return;
-    // The plot's own script comes later than the page, and may be replaced.
-    this.observer = new MutationObserver(() => this.attach(place));
-    this.observer.observe(place, { childList: true, subtree: true });
-    this.attach(place);
+    this.plots.watch(document.getElementById(value.plot));
   }
 
-  attach(place) {
-    const plot = place.querySelector('.js-plotly-plot');
-    if (!plot || plot === this.plot || typeof plot.on !== 'function') return;
+  attach(plot) {
     this.plot = plot;
     plot.on('plotly_hover', this.onHover);
     plot.on('plotly_unhover', this.onLeave);

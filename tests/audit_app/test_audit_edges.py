@@ -114,6 +114,7 @@ def test_a_report_of_next_to_nothing_is_written_without_a_nan(
     for path in (out / "report.html", *(out / "charts").glob("*.svg")):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"\bnan\b|\binf\b", text, re.IGNORECASE), path.name
+        assert "(None)" not in text
     assert (out / "report.pdf").read_bytes().startswith(b"%PDF-")
     reasons = {row["status_reason"] for row in load_audit(out).rows}
     lacks = "mode lp has no output for 'Cardiomegaly'; it knows: Fracture"

@@ -90,6 +90,13 @@ def rehash(folder: Path) -> None:
     path.write_text(json.dumps(facts), encoding="utf-8")
 
 
+def change_facts(folder: Path, change: Callable[[dict], object]) -> None:
+    path = folder / "provenance.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    change(facts)
+    path.write_text(json.dumps(facts), encoding="utf-8")
+
+
 def test_an_untouched_audit_agrees_with_itself_and_with_its_workspace(audited: Audited) -> None:
     alone = verify_audit(audited.folder)
     assert alone.is_right
@@ -156,6 +163,72 @@ def test_a_changed_byte_of_any_file_is_named(reported: Path, tmp_path: Path, nam
     assert f"{name} changed since it was written" in verify_audit(folder).problems
 
 
+def test_an_untouched_report_is_drawn_again_to_the_byte(reported: Path) -> None:
+    told = verify_audit(reported)
+    assert told.is_right
+    assert "12 files of the report follow from the tables" in told.checks
+
+
+REPORT_CHANGES: dict[str, Callable[[bytes], bytes]] = {
+    "report.html": lambda content: content.replace(b"hit rate", b"hit Rate", 1),
+    "report.pdf": lambda content: content + b"%",
+    "charts/tiny-gradcam-score.svg": lambda content: content.replace(b"</svg>", b"<g/></svg>"),
+}
+
+
+@pytest.mark.parametrize("name", REPORT_CHANGES)
+def test_a_changed_report_is_named_even_when_its_hash_was_forged(
+    reported: Path, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(reported, folder)
+    before = (folder / name).read_bytes()
+    (folder / name).write_bytes(REPORT_CHANGES[name](before))
+    assert (folder / name).read_bytes() != before
+    rehash(folder)
+    (said,) = verify_audit(folder).problems
+    assert said.startswith(f"not what the tables and provenance.json give: {name}; ")
+    assert said.endswith("restore the folder from a copy, or run the audit again")
+
+
+def test_a_report_that_was_taken_away_with_its_hash_is_named(
+    reported: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(reported, folder)
+    (folder / "report.pdf").unlink()
+    change_facts(folder, lambda facts: facts["files"].pop("report.pdf"))
+    (said,) = verify_audit(folder).problems
+    assert "give: report.pdf; " in said
+
+
+def test_a_report_of_another_version_is_not_compared_and_this_is_said(
+    reported: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(reported, folder)
+    change_facts(folder, lambda facts: facts["drawn_by"].update({"matplotlib": "3.0"}))
+    assert "12 files of the report follow from the tables" in verify_audit(folder).checks
+    path = folder / "report.html"
+    path.write_bytes(path.read_bytes().replace(b"1.45 system-ui", b"1.5 system-ui"))
+    rehash(folder)
+    told = verify_audit(folder)
+    assert told.is_right
+    assert any(
+        one.startswith("Not compared with the tables: report.html. ")
+        and "(not the same: matplotlib)" in one
+        for one in told.checks
+    )
+
+
+def test_facts_that_no_report_can_be_drawn_from_are_said(reported: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(reported, folder)
+    change_facts(folder, lambda facts: facts.update({"definitions": ["none"]}))
+    (said,) = verify_audit(folder).problems
+    assert said.startswith("no report can be drawn from the tables and provenance.json (Attr")
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -172,22 +245,31 @@ def test_a_changed_byte_of_any_file_is_named(reported: Path, tmp_path: Path, nam
             "left_out is ['reliance test'] in provenance.json, [] recomputed",
         ),
         (
+            lambda facts: facts["prompts"].update({"extra": None}),
+            "prompts: extra is None in provenance.json, '(missing)' recomputed",
+        ),
+        (
+            lambda facts: facts["versions"].pop("model"),
+            "provenance.json has none such",
+        ),
+        (
+            lambda facts: facts["images"].update(dict.fromkeys(list(facts["images"])[:1])),
+            "audited was None",
+        ),
+        (
             lambda facts: facts["images"].update(
                 dict.fromkeys(list(facts["images"])[:1], "0" * 64)
             ),
             "audited was 000000000000",
         ),
     ],
-    ids=["weights", "counts", "left out", "image"],
+    ids=["weights", "counts", "left out", "prompts", "versions", "no hash", "image"],
 )
 def test_a_changed_fact_of_the_provenance_is_named(
     audited: Audited, tmp_path: Path, change: Callable[[dict], None], said: str
 ) -> None:
     folder = audited.copy(tmp_path / "copy")
-    path = folder / "provenance.json"
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    change(facts)
-    path.write_text(json.dumps(facts), encoding="utf-8")
+    change_facts(folder, change)
     assert any(said in one for one in audited.problems(folder))
 
 
@@ -199,6 +281,26 @@ def test_a_provenance_that_lacks_something_is_refused(audited: Audited, tmp_path
     path.write_text(json.dumps(facts), encoding="utf-8")
     with pytest.raises(AuditError, match="lacks vocabulary, images; restore it from a copy"):
         verify_audit(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("images", 5, "images is 5; expected a table of names: restore it from a copy"),
+        ("files", ["report.html"], "files is ['report.html']; expected a table of names"),
+        ("vocabulary", None, "vocabulary is None; expected a list"),
+        ("choices", {"model": "tiny", "modes": 5}, "hold a value of another kind"),
+        ("choices", {"model": "tiny", "threshold": None}, "hold a value of another kind"),
+    ],
+)
+def test_facts_of_another_kind_are_refused_in_a_sentence(
+    audited: Audited, tmp_path: Path, name: str, value: object, said: str
+) -> None:
+    folder = audited.copy(tmp_path / "copy")
+    change_facts(folder, lambda facts: facts.update({name: value}))
+    with pytest.raises(AuditError) as refused:
+        verify_audit(folder)
+    assert said in str(refused.value)
 
 
 def test_a_row_that_was_taken_out_or_copied_is_named(audited: Audited, tmp_path: Path) -> None:

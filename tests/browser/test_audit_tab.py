@@ -25,6 +25,23 @@ from tests.chromium import chromium_path
 
 N_FILMS = 12
 LONG_MS = 90_000
+# Of the dot that is farthest from all other points of a plot: its row and its place on the screen.
+LONELY_DOT = """(plot) => {
+  const { left, top } = plot.getBoundingClientRect();
+  const points = plot.calcdata.flatMap((drawn) => {
+    const { xaxis, yaxis, customdata } = drawn[0].trace;
+    const [across, down] = [xaxis, yaxis].map((id) => plot._fullLayout[id.replace(/^./, '$&axis')]);
+    return drawn.map((point) => ({
+      row: customdata?.[point.i],
+      x: left + across._offset + across.c2p(point.x),
+      y: top + down._offset + down.c2p(point.y),
+    }));
+  });
+  const room = (one) => Math.min(...points.filter((other) => other !== one)
+    .map((other) => Math.hypot(one.x - other.x, one.y - other.y)));
+  const [best] = points.filter((one) => one.row).sort((a, b) => room(b) - room(a));
+  return [best.row, best.x, best.y];
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +111,45 @@ def test_an_audit_is_read_from_its_first_line_down_to_a_case(browser: Browser, a
         page.get_by_role("tab", name=name).click()
         expect(page.locator("#audit-tabs").get_by_text(text).first).to_be_visible()
     page.get_by_role("tab", name="Plots").click()
-    expect(page.locator("#audit-chart-3 .js-plotly-plot path").first).to_be_visible()
+    chests = page.locator("#audit-chart-3 .js-plotly-plot .shapelayer path")
+    expect(chests).to_have_count(2 * 3)  # two lungs and a heart for each mode
+    sizes = chests.evaluate_all("(all) => all.map((one) => one.getBoundingClientRect())")
+    for number in range(3):
+        for side in ("width", "height"):
+            assert sizes[number][side] == pytest.approx(sizes[number + 3][side], abs=1)
 
     page.get_by_role("tab", name="Worst").click()
     page.locator("#audit-worst").get_by_role("gridcell", name="mira").first.click()
     expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#compare-sentence")).to_contain_text("demo-cnn beside", timeout=LONG_MS)
+    assert panel.complaints == []
+    context.close()
+
+
+@pytest.mark.browser
+def test_a_point_in_a_plot_opens_the_case_of_its_row_also_after_the_plot_was_drawn_anew(
+    browser: Browser, app: App
+) -> None:
+    context = browser.new_context(viewport={"width": 1366, "height": 768})
+    panel = PanelPage(context.new_page(), app)
+    page = panel.page
+    page.goto(app.url)
+    with Store.open(app.workspace) as store:
+        (run,) = store.audits.all()
+        rows = store.audits.rows(run.run_id)
+        names = store.images.names()
+    for chart in ("#audit-chart-2", "#audit-chart-3"):  # IoU against size, peaks over the chest
+        page.get_by_role("tab", name="Audit", exact=True).click()  # draws all plots anew
+        page.get_by_role("tab", name="Plots").click()
+        plot = page.locator(f"{chart} .js-plotly-plot")
+        expect(plot.locator(".points path").first).to_be_visible(timeout=LONG_MS)
+        plot.scroll_into_view_if_needed()
+        number, x, y = plot.evaluate(LONELY_DOT)
+        page.mouse.click(x, y)
+        expect(page.get_by_role("tab", name="Compare")).to_have_attribute("aria-selected", "true")
+        row = rows[number - 1]
+        expect(page.locator("#compare-case input")).to_have_value(
+            f"{names[row['image_id']]} - {row['finding']} (mira)", timeout=LONG_MS
+        )
     assert panel.complaints == []
     context.close()

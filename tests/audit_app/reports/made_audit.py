@@ -93,6 +93,7 @@ def made_audit(
         "workspace": "ward",
         "synthetic": False,
         "started": "2026-01-02T03:04:05+00:00",
+        "created": "2026-01-02T04:05:06+00:00",
         "command": "launch.py audit WORKSPACE --model tiny --out DIR",
         "choices": choices.described(),
         "counts": {"patients": 24, "images": 24, "readings": 24, "rows": len(rows)},

@@ -15,6 +15,7 @@ from audit_app.reports.audit_part import Shown, shown_part
 from audit_app.reports.chart_plotly import draw_plotly
 from audit_app.reports.chart_print import draw_print
 from audit_app.reports.charts import Chart
+from audit_app.tabs.audit_rows import numbered
 from tests.audit_app.reports.made_audit import FINDINGS, HEIGHT, WIDTH, made_audit, made_rows
 
 
@@ -139,3 +140,27 @@ def test_texts_of_readers_and_findings_are_no_markup_and_no_formula(rows: list[R
     figure = draw_plotly(CHARTS[0](shown))
     assert "<b>" not in figure.to_json().encode().decode("unicode_escape")
     assert draw_print(CHARTS[0](shown)).png.startswith(b"\x89PNG")
+
+
+def test_the_pages_dots_hold_the_numbers_of_their_rows_and_nothing_else(rows: list[Row]) -> None:
+    audit = made_audit(rows)
+    shown = shown_part(numbered(audit.rows), audit.summary, model="tiny", method="gradcam")
+    charts = {chart.name: chart for chart in audit_charts(shown)}
+    for name, column in (("iou_size", "iou"), ("peak_position", "peak_x_px")):
+        figure = draw_plotly(charts[name])
+        told = [(n, x, y) for one in figure.data if one.customdata is not None
+                for n, x, y in zip(one.customdata, one.x, one.y, strict=True)]  # fmt: skip
+        assert sorted(number for number, *_ in told) == list(range(2, len(rows) + 1))
+        for number, x, y in told:
+            value = y if column == "iou" else x * WIDTH
+            assert value == pytest.approx(rows[number - 1][column])
+        note = figure.layout.title.subtitle.text.replace("<br>", " ")
+        assert note.endswith(" Click a dot to see its maps.")
+    for name in ("hit_rate", "iou_threshold", "score"):
+        figure = draw_plotly(charts[name])
+        assert all(one.customdata is None for one in figure.data)
+        assert "Click" not in figure.layout.title.subtitle.text
+
+
+def test_a_report_opens_no_case(charts: dict[str, Chart]) -> None:
+    assert all(not one.rows for c in charts.values() for panel in c.panels for one in panel.series)

@@ -61,6 +61,12 @@ def test_nothing_is_claimed_of_controls_that_were_not_compared() -> None:
     assert "than chance does; the map of a wrong finding gave no interval. Hits:" in first
 
 
+def test_a_mode_without_a_control_holds_its_place_in_the_list_of_hits() -> None:
+    probe, wrong = line(mode="lp"), control(mode="lp", control="wrong-finding", hit=0.2)
+    first, *_ = said(line(), probe, controls=[control(), control(mode="lp"), wrong])
+    assert first.endswith("; a random map 12 %, 12 %; the map of a wrong finding n/a, 20 %.")
+
+
 def test_a_control_that_no_row_could_have_is_named() -> None:
     *_, last = said(line(), controls=[control(), control(control="random-weights")])
     assert last.startswith("Not compared, for no row could have it: the map of a wrong finding.")
