@@ -92,6 +92,12 @@ def hash_of_event(app: Any, event_id: str | None) -> str | None:
     return None if event is None else str(event.session_hash)
 
 
+def count_waiting(app: Any, name: str) -> int:
+    """How many of this account's events wait in Gradio's queue."""
+    queues = app.get_blocks()._queue.event_queue_per_concurrency_id.values()
+    return sum(event.username == name for queue in queues for event in queue.queue)
+
+
 def visitor_of_event(services: Services, request: gr.Request | None) -> Visitor:
     """Who caused a Gradio event.
 

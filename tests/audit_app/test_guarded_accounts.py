@@ -37,7 +37,7 @@ class Members(Site):
     def __init__(self, services: Services) -> None:
         super().__init__(accounts=True)
         self.services = services
-        queue = SimpleNamespace(event_ids_to_events=RUNNING)
+        queue = SimpleNamespace(event_ids_to_events=RUNNING, event_queue_per_concurrency_id={})
         self.app = SimpleNamespace(
             tokens={"t1": "anna", "t2": "berta"},
             cookie_id="ID",
