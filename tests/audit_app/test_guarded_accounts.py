@@ -169,6 +169,15 @@ class TestEndOfSessions:
         assert members.logged("signed out everywhere") == [("anna", "anna")]
         assert members.services.store.trail.sessions_ended("anna") > 0
 
+    def test_signing_out_everywhere_ends_sessions_under_each_spelling_of_the_name(
+        self, members: Members
+    ) -> None:
+        members.app.tokens.update(t1="andre\u0301", t2="andr\u00e9")
+        assert self.is_in(members, BERTA)
+        assert members.look(ANNA, "/logout").status == 200
+        members.clock.now += 1
+        assert not self.is_in(members, BERTA)
+
     def test_an_idle_session_that_ends_is_logged_with_the_reason(self, members: Members) -> None:
         assert self.is_in(members, ANNA)
         members.clock.now += 101
