@@ -11,6 +11,7 @@ from annotations.errors import AnnotationError, ReadingLocked
 from annotations.records import Adjudication, CommittedReading, Region
 from annotations.regions import Box
 from annotations.store.adjudications import Disputed, result_id
+from audit_app.errors import sentence_for_page
 from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.viewer.state import case_meta, note_key, outbox_key, region_value
@@ -54,7 +55,8 @@ def case_value(services: Services, visitor: Visitor, adjudication: Adjudication)
     try:
         meta = case_meta(services, image_id)
     except AnnotationError as error:
-        return {**frame, "problem": f"This case cannot be shown: {error}"}
+        reason = sentence_for_page(error, services.workspace.root)
+        return {**frame, "problem": f"This case cannot be shown: {reason}"}
     return {**frame, "meta": meta, "adjudication": adjudication_value(adjudication)}
 
 

@@ -17,7 +17,7 @@ from audit_app.audit_result import derive_tables, reveal_table
 from audit_app.audit_spool import AuditSpool
 from audit_app.audit_tasks import agreement_rows, carry_out, side_rows
 from audit_app.audit_work import AuditWork, Explainer, Progress
-from audit_app.errors import DOMAIN_ERRORS, AuditError, place_of
+from audit_app.errors import DOMAIN_ERRORS, AuditError, place_of, sentence_for_page
 from audit_app.evaluation import Row
 from audit_app.models import head_sha256
 from audit_app.reports.agreement import AuditFacts, prepare_folder, write_audit
@@ -196,7 +196,8 @@ def _carry_out(audit: _Audit, out: Path, progress: Progress) -> str:
         audit.store.audits.finish(run_id, "cancelled", {"reason": CANCELLED})
         raise
     except DOMAIN_ERRORS as error:
-        audit.store.audits.finish(run_id, "failed", {"reason": str(error)})
+        reason = sentence_for_page(error, audit.workspace.root)
+        audit.store.audits.finish(run_id, "failed", {"reason": reason})
         raise
     except Exception as error:
         # Its text may name a patient or a folder, and auditors read the reason.

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from pathlib import Path
 from typing import Final
 
 from annotations.errors import AnnotationError
 from model_store.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+# What the workspace's folder is called on the page, as in the commands that README shows.
+WORKSPACE_NAME: Final = "W"
 
 
 class AuditError(Exception):
@@ -16,6 +22,20 @@ class AuditError(Exception):
 
 # What is refused on purpose; each message is a sentence that anybody may read.
 DOMAIN_ERRORS: Final = (AnnotationError, AuditError, ModelError)
+
+
+def sentence_for_page(error: Exception, root: Path) -> str:
+    """The error's sentence without the machine's path of the workspace, which the log keeps.
+
+    Args:
+        error: One of ``DOMAIN_ERRORS``.
+        root: The workspace's folder; the sentence calls it W.
+    """
+    whole = str(error)
+    sentence = whole.replace(str(root), WORKSPACE_NAME)
+    if sentence != whole:
+        log.error("%s", whole)
+    return sentence
 
 
 def describe_disk_error(error: OSError) -> str:

@@ -18,6 +18,7 @@ from audit_app.caller import address_of
 from audit_app.guarded_answer import Answer
 from audit_app.page_calls import PageCall, SessionOwners, call_in
 from audit_app.policy import Access, Policy
+from audit_app.queue_share import TOO_MANY_WAIT, QueueShare
 from audit_app.refusal import Refusal
 from audit_app.request_body import Body, BodyTooLarge
 from audit_app.session import (
@@ -70,6 +71,7 @@ class Guard:
         self._witness = witness
         self._endings = SessionEndings(witness.sessions_ended) if witness else None
         self._owners = SessionOwners()
+        self._queue_share = QueueShare()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
@@ -176,8 +178,19 @@ class Guard:
                 drop_page(scope["app"], surplus)
             if self._policy.is_attended(path, call.event):
                 self._clock.use(session.token)
-        await self._app(scope, body, send)
+        if session is not None and path == rules.JOIN_PATH:
+            await self._join(scope, body, send, session)
+        else:
+            await self._app(scope, body, send)
         await self._afterwards(scope, send, session)
+
+    async def _join(self, scope: Scope, body: Body, send: Answer, session: SignedIn) -> None:
+        """Let an event into Gradio's queue, which is one for all accounts."""
+        if self._queue_share.is_full(scope["app"], session.name):
+            await self._refuse(TOO_MANY_WAIT, scope, send, session)
+            return
+        with self._queue_share.joining(session.name):
+            await self._app(scope, body, send)
 
     def _is_own(self, app: Any, call: PageCall, session: SignedIn) -> bool:
         """Whether the session hash and the running event that a call names are this account's."""

@@ -11,12 +11,13 @@ import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from annotations.records import Role
-from audit_app.errors import DOMAIN_ERRORS
+from audit_app.errors import DOMAIN_ERRORS, sentence_for_page
 from audit_app.guard import where_it_failed
 from audit_app.services import Services
 from audit_app.session import AccessRefused, Visitor, require, visitor_of_event
@@ -58,17 +59,22 @@ def handler(services: Services, *roles: Role) -> Callable[[Event], Event]:
 
 
 @contextmanager
-def sentences_only(function_name: str) -> Iterator[None]:
+def sentences_only(function_name: str, root: Path) -> Iterator[None]:
     """Turn every error into a message for the page; nothing else of it leaves the program.
 
     The message is escaped, because Gradio shows it as HTML.
+
+    Args:
+        function_name: What the log calls the event.
+        root: The workspace's folder, which no message names.
     """
     try:
         yield
     except gr.Error:
         raise
     except DOMAIN_ERRORS as error:
-        raise gr.Error(html.escape(str(error)), print_exception=False) from None
+        sentence = html.escape(sentence_for_page(error, root))
+        raise gr.Error(sentence, print_exception=False) from None
     except Exception as error:  # noqa: BLE001 - the page's last line: logged by type and place
         number = secrets.token_hex(4)
         log.error("[%s] %s: %s", number, function_name, where_it_failed(error))
@@ -107,7 +113,8 @@ class _Call:
 
     def guarded(self) -> typing.ContextManager[None]:
         """The error translation around one step."""
-        return sentences_only(getattr(self.function, "__qualname__", repr(self.function)))
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        return sentences_only(name, self.services.workspace.root)
 
 
 def _exposed(function: Event) -> tuple[inspect.Signature, str | None, int | None]:

@@ -109,6 +109,7 @@ def serve_rescue(workspace: Workspace, settings: Settings) -> bool:
             stop.wait()
         finally:
             running.close()
+            rescue.tell_events()
     return rescue.is_restored
 
 
@@ -224,6 +225,15 @@ class Rescue:
             log.warning("account %s", change)
         threading.Timer(STOP_AFTER_S, self.stop.set).start()
         return "**Restored.** The page opens again in a few seconds."
+
+    def tell_events(self) -> None:
+        """Put what happened into the program's log, unless a restored database's own has it."""
+        if not self.is_restored:
+            for row in self._events():
+                log.warning(
+                    "on the rescue page at %s: %s, %s, %s, %s",
+                    row.at, row.kind, row.actor or "nobody", row.subject, row.details,
+                )  # fmt: skip
 
     def _events(self) -> list[LogRow]:
         """What happened on this page, such as sign-ins: its own log ends with it."""

@@ -23,6 +23,7 @@ from audit_app.guard import Guard
 from audit_app.known_browsers import KnownBrowsers
 from audit_app.page_calls import KEPT_PAGES
 from audit_app.policy import UNATTENDED_TRIGGERS, Policy
+from audit_app.queue_share import QUEUE_SIZE
 from audit_app.services import Services
 from audit_app.settings import Settings
 from audit_app.sharing import ShareLink, check_sharing, open_link
@@ -280,7 +281,7 @@ def _launch(demo: gr.Blocks, services: Services, settings: Settings, app: App, l
     demo.analytics_enabled = False
     # The guard decides itself whose word on the client's address counts, see ``address_of``.
     os.environ["FORWARDED_ALLOW_IPS"] = ""
-    demo.queue(max_size=64, default_concurrency_limit=8, api_open=False)
+    demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
     try:
         demo.launch(
             _app=app,

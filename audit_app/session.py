@@ -63,7 +63,8 @@ def signed_in(app: Any, cookies: Mapping[str, str]) -> SignedIn | None:
         token = cookies.get(f"{prefix}-{app.cookie_id}")
         if token:
             name = app.tokens.get(token)
-            return None if name is None else SignedIn(token, name)
+            # Gradio keeps it as it was typed: one account can have several spellings.
+            return None if name is None else SignedIn(token, canonical_name(name))
     return None
 
 
@@ -90,6 +91,13 @@ def hash_of_event(app: Any, event_id: str | None) -> str | None:
         return None
     event = app.get_blocks()._queue.event_ids_to_events.get(event_id)
     return None if event is None else str(event.session_hash)
+
+
+def count_waiting(app: Any, name: str) -> int:
+    """How many of this account's events wait in Gradio's queue."""
+    queues = app.get_blocks()._queue.event_queue_per_concurrency_id.values()
+    waiting = (event.username for queue in queues for event in queue.queue)
+    return sum(canonical_name(username or "") == name for username in waiting)
 
 
 def visitor_of_event(services: Services, request: gr.Request | None) -> Visitor:

@@ -13,7 +13,7 @@ from annotations.errors import StoreError
 from annotations.records import FinalStatus, Job
 from annotations.store import Store
 from annotations.workspace import Workspace, open_workspace
-from audit_app.errors import DOMAIN_ERRORS, describe_disk_error, place_of
+from audit_app.errors import DOMAIN_ERRORS, describe_disk_error, place_of, sentence_for_page
 from audit_app.job_kinds import INTERACTIVE_KINDS, JOB_KINDS, WORD_KINDS, JobContext
 from audit_app.jobs import is_alive, own_start
 
@@ -106,7 +106,8 @@ class Worker:
             result = JOB_KINDS[job.kind](context)
         except DOMAIN_ERRORS as error:
             # A training that is stopped says so by an error of its own.
-            self.finish(job, "cancelled" if report.cancelled else "failed", {}, str(error))
+            status: FinalStatus = "cancelled" if report.cancelled else "failed"
+            self.finish(job, status, {}, sentence_for_page(error, self.workspace.root))
         except OSError as error:
             log.error("job %d %s failed: %s", job.job_id, job.kind, place_of(error))
             self.finish(job, "failed", {}, describe_disk_error(error))
@@ -140,7 +141,7 @@ class Worker:
                 return
             except StoreError as error:
                 log.error("job %d could not end as %s: %s", job.job_id, status, error)
-                refused = str(error)
+                refused = sentence_for_page(error, self.workspace.root)
             time.sleep(pause_s)
         self.store.jobs.finish(job.job_id, "failed", {}, f"its end could not be kept: {refused}")
 

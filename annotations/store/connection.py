@@ -22,6 +22,8 @@ _PRAGMAS: Final = (
     "PRAGMA recursive_triggers = ON",
     "PRAGMA trusted_schema = OFF",
     "PRAGMA cache_size = -8192",
+    # Only some builds of SQLite overwrite what is deleted unless they are told to.
+    "PRAGMA secure_delete = ON",
 )
 
 

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from annotations.errors import StoreError, UnknownRecord
-from audit_app.errors import AuditError
+from audit_app.errors import AuditError, sentence_for_page
 from audit_app.services import Services
 from audit_app.session import AccessRefused, require, visitor_of_route
 
@@ -76,7 +76,8 @@ def build_download(
         try:
             services.store.log.add("download", visitor.name, found.subject, {"file": name})
         except StoreError as error:
-            return PlainTextResponse(str(error), status_code=507)
+            sentence = sentence_for_page(error, services.workspace.root)
+            return PlainTextResponse(sentence, status_code=507)
         kind = MEDIA_TYPES[found.path.suffix]
         return FileResponse(found.path, media_type=kind, filename=found.shown)
 

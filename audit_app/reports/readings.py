@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from annotations.errors import AnnotationError
 from annotations.exports import EXPORTERS
-from audit_app.errors import describe_disk_error
+from audit_app.errors import describe_disk_error, sentence_for_page
 from audit_app.services import Services
 from audit_app.session import SIGN_IN, AccessRefused, Visitor, require, visitor_of_route
 
@@ -50,7 +50,8 @@ def _download(services: Services) -> Callable[[Request], Response]:
         try:
             return _answer(services, visitor, kind)
         except AnnotationError as error:
-            return PlainTextResponse(str(error), status_code=409)
+            sentence = sentence_for_page(error, services.workspace.root)
+            return PlainTextResponse(sentence, status_code=409)
         except OSError as error:
             return PlainTextResponse(describe_disk_error(error), status_code=507)
 

@@ -11,7 +11,7 @@ import gradio as gr
 from annotations.records import Job
 from annotations.sources.iu_xray_labels import RADIOLOGIST_SUBSET
 from audit_app.comparison import MODES
-from audit_app.errors import AuditError
+from audit_app.errors import AuditError, sentence_for_page
 from audit_app.evaluator.choices import PRESETS, STUDY_SPLIT, UNCERTAIN_RULES
 from audit_app.evaluator.job import JOB_KIND, evaluation_folder, result_of_job
 from audit_app.evaluator.progress import read_progress
@@ -291,6 +291,6 @@ def show_evaluation(services: Services, chosen: str | None) -> list[Any]:
     try:
         drawn = draw_result(result_of_job(services.workspace, int(chosen)))
     except AuditError as error:  # damaged, or of an earlier version: the others can still be chosen
-        return [plain(str(error)), *nothing]
+        return [plain(sentence_for_page(error, services.workspace.root)), *nothing]
     links = file_links(f"/audit/evaluations/{chosen}", DOWNLOADS)
     return ["", links, drawn, *[gr.Accordion(visible=True)] * 2]

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from audit_app.comparison.prompts import Question, answer_words, clean_text
 from audit_app.comparison.selection import Selection
-from audit_app.errors import AuditError
+from audit_app.errors import AuditError, sentence_for_page
 from audit_app.services import Services
 from audit_app.session import AccessRefused, Visitor
 from model_store.errors import ModelError
@@ -24,7 +24,8 @@ def send_prompt_map(services: Services, visitor: Visitor, image_id: str, body: A
     except AccessRefused:
         raise
     except (AuditError, ModelError) as error:
-        return JSONResponse({"ok": False, "message": str(error)}, 422, headers=NO_STORE)
+        message = sentence_for_page(error, services.workspace.root)
+        return JSONResponse({"ok": False, "message": message}, 422, headers=NO_STORE)
     return JSONResponse({"ok": True, **answer}, 202 if answer["is_waiting"] else 200, NO_STORE)
 
 

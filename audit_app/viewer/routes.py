@@ -21,6 +21,7 @@ from annotations.cases import parse_case
 from annotations.errors import AnnotationError, CaseHidden, ReadingLocked, StaleEdit, UnknownRecord
 from annotations.records import Reading, Role
 from audit_app import study
+from audit_app.errors import sentence_for_page
 from audit_app.services import Services
 from audit_app.session import SIGN_IN, AccessRefused, Visitor, require, visitor_of_route
 from audit_app.viewer.adjudication_routes import (
@@ -209,7 +210,7 @@ def _answer(services: Services, action: Action, request: Request, body: Any) -> 
     except UnknownRecord as error:
         return _refuse(404, str(error))
     except AnnotationError as error:
-        return _refuse(422, str(error))
+        return _refuse(422, sentence_for_page(error, services.workspace.root))
 
 
 def _acknowledge(reading: Reading, **more: Any) -> JSONResponse:

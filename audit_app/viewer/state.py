@@ -15,6 +15,7 @@ from annotations.errors import AnnotationError, UnknownRecord
 from annotations.records import ImageRecord, Reading, Region
 from annotations.shapes import shape_value
 from audit_app import study
+from audit_app.errors import sentence_for_page
 from audit_app.services import Services
 from audit_app.session import Visitor
 from audit_app.viewer.pace import pace_text
@@ -178,7 +179,8 @@ def case_value(
             "prefetch": prefetch_values(services, next_id),
         }
     except AnnotationError as error:
-        return {**frame, "problem": f"This case cannot be shown: {error}"}
+        reason = sentence_for_page(error, services.workspace.root)
+        return {**frame, "problem": f"This case cannot be shown: {reason}"}
 
 
 def prefetch_values(services: Services, next_id: str | None) -> list[dict[str, Any]]:

@@ -92,7 +92,12 @@ class Site:
         self.policy = Policy(self.settings, accounts, frozenset({TIMER_EVENT}))
         self.clock = Clock()
         self.inner = Inner()
-        self.app = SimpleNamespace(tokens={"t1": "anna"}, cookie_id="ID")
+        queue = SimpleNamespace(event_queue_per_concurrency_id={})
+        self.app = SimpleNamespace(
+            tokens={"t1": "anna"},
+            cookie_id="ID",
+            get_blocks=lambda: SimpleNamespace(_queue=queue),
+        )
         self.guard = Guard(
             self.inner,
             self.policy,

@@ -37,7 +37,7 @@ class Members(Site):
     def __init__(self, services: Services) -> None:
         super().__init__(accounts=True)
         self.services = services
-        queue = SimpleNamespace(event_ids_to_events=RUNNING)
+        queue = SimpleNamespace(event_ids_to_events=RUNNING, event_queue_per_concurrency_id={})
         self.app = SimpleNamespace(
             tokens={"t1": "anna", "t2": "berta"},
             cookie_id="ID",
@@ -168,6 +168,15 @@ class TestEndOfSessions:
         assert members.look(ANNA, "/logout").status == 200
         assert members.logged("signed out everywhere") == [("anna", "anna")]
         assert members.services.store.trail.sessions_ended("anna") > 0
+
+    def test_signing_out_everywhere_ends_sessions_under_each_spelling_of_the_name(
+        self, members: Members
+    ) -> None:
+        members.app.tokens.update(t1="andre\u0301", t2="andr\u00e9")
+        assert self.is_in(members, BERTA)
+        assert members.look(ANNA, "/logout").status == 200
+        members.clock.now += 1
+        assert not self.is_in(members, BERTA)
 
     def test_an_idle_session_that_ends_is_logged_with_the_reason(self, members: Members) -> None:
         assert self.is_in(members, ANNA)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from gradio.utils import check_function_inputs_match
 
 from annotations.errors import InvalidRegion
 from annotations.store import Store
+from annotations.store.connection import translate
 from annotations.workspace import create_workspace
 from audit_app.errors import AuditError
 from audit_app.handlers import handler
@@ -167,6 +169,23 @@ def test_a_domain_error_becomes_its_sentence_without_a_traceback(
     assert not raised.value.print_exception
     assert raised.value.__cause__ is None
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("code", [5, 8, 10, 11, 13, 14, 26, 1])
+def test_an_error_of_the_database_names_the_workspaces_folder_in_the_log_only(
+    services: Services, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    @handler(services)
+    def save() -> None:
+        error = sqlite3.OperationalError("as SQLite says it")
+        error.sqlite_errorcode = code
+        raise translate(error, services.workspace.database)
+
+    with pytest.raises(gr.Error) as raised:
+        call(save)
+    assert "W/audit.sqlite" in raised.value.message
+    assert str(services.workspace.root.parent) not in raised.value.message
+    assert str(services.workspace.database) in caplog.text
 
 
 def test_a_sentence_that_quotes_html_cannot_become_html(services: Services) -> None:

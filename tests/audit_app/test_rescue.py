@@ -16,10 +16,13 @@ import httpx
 import pytest
 
 from annotations.errors import DamagedWorkspace
+from annotations.findings import STUDY_FINDINGS
 from annotations.records import Region
 from annotations.regions import Box
 from annotations.store import Store
+from annotations.store.restore import newest_sound_backup
 from annotations.workspace import Workspace
+from audit_app.accounts import add_account
 from audit_app.errors import AuditError
 from audit_app.rescue import NO_BACKUP, Rescue, _stand_in, open_or_rescue
 from audit_app.services import Services
@@ -114,6 +117,31 @@ def test_what_happened_on_the_page_stands_in_the_restored_log(damaged: Workspace
     ]
     assert failed.details["address"] == "10.0.0.7"
     assert str(failed.details["on_rescue_page_at"]) < failed.at
+
+
+def test_what_happened_on_a_page_that_restores_nothing_stands_in_the_programs_log(
+    damaged: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = free_port()
+
+    def fail_and_stop() -> None:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=MOST_S) as client:
+            first_answer(client, "/")
+            client.post("/login", data={"username": "root", "password": "guessed"})
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    copy = newest_sound_backup(damaged.backups)
+    assert copy is not None
+    with Store(copy, STUDY_FINDINGS) as store:
+        add_account(store, "root", "admin", "correct horse battery")
+    stopper = threading.Thread(target=fail_and_stop, daemon=True)
+    stopper.start()
+    with pytest.raises(DamagedWorkspace):
+        open_or_rescue(damaged, Settings(port=port, open_browser=False))
+    stopper.join(MOST_S)
+    told = [text for text in caplog.messages if text.startswith("on the rescue page at ")]
+    assert any("sign in failed, nobody, root" in text for text in told)
+    assert all("guessed" not in text for text in told)
 
 
 def test_an_account_that_was_disabled_after_the_backup_gets_no_further_on_the_page(

@@ -8,6 +8,7 @@ import pytest
 from annotations.errors import StoreError, UnknownRecord
 from annotations.findings import STUDY_FINDINGS
 from annotations.store import Store
+from annotations.store.connection import _PRAGMAS
 
 
 def test_a_submitted_job_waits_with_its_parameters(store: Store) -> None:
@@ -136,6 +137,20 @@ def test_old_answers_are_forgotten_and_waiting_and_other_jobs_stay(store: Store)
     assert store.jobs.forget(("prompt", "explain"), keep=2) == 3
     assert [job.job_id for job in store.jobs.recent()] == [waiting, audit, *ended[:2:-1]]
     assert store.jobs.forget(("prompt", "explain"), keep=2) == 0
+
+
+def test_the_words_of_a_forgotten_job_are_no_longer_in_the_file(
+    store: Store, database: Path
+) -> None:
+    typed = "enlarged hilum of Mrs Smith"
+    job = store.jobs.submit("prompt", {"text": typed}, "mira").job_id
+    store.jobs.claim(None, 10, 1.5)
+    store.jobs.finish(job, "done", {}, "")
+    assert typed.encode() in database.read_bytes()
+    assert store.jobs.forget(("prompt",), keep=0) == 1
+    assert typed.encode() not in database.read_bytes()
+    # This build of SQLite may overwrite without being told to; another one does not.
+    assert "PRAGMA secure_delete = ON" in _PRAGMAS
 
 
 def test_the_worker_reports_itself(store: Store) -> None:

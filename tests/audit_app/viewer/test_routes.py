@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from annotations.imaging import load_radiograph
+from annotations.store import connection
 from tests.audit_app.viewer.conftest import Place
 
 READER = "local reader"
@@ -303,3 +304,16 @@ def test_an_outline_from_a_browser_is_not_believed(
     assert answer.status_code == 422
     assert reason in answer.json()["message"]
     assert place.store.readings.get(place.id_of("film-a.png"), READER).version == 0
+
+
+def test_what_the_database_refuses_names_the_workspaces_folder_in_the_log_only(
+    place: Place, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The routes' threads connect with their first request.
+    read_only = (*connection._PRAGMAS, "PRAGMA query_only = ON")
+    monkeypatch.setattr(connection, "_PRAGMAS", read_only)
+    answer = send(place, put())
+    assert answer.status_code == 422
+    assert "W/audit.sqlite may not be written" in answer.json()["message"]
+    assert str(place.workspace.root) not in answer.text
+    assert str(place.workspace.database) in caplog.text
