@@ -40,8 +40,9 @@ from audit_app.evaluator.result import (
     EvaluationResult,
     load_result,
 )
-from audit_app.evaluator.stages import Stage, replacing
+from audit_app.evaluator.stages import Stage
 from audit_app.models import head_file, load_entry
+from audit_app.replacing import replacing
 from audit_app.reports.agreement import prepare_folder
 from model_store.entries import ModelEntry
 
