@@ -11,7 +11,7 @@ export class Keeping {
   // ways: {noun, send(change), fetch(caseId), redo(change), keepTyped(), refusal(changes)}; the noun is
   // what is changed, and a refusal says why changes cannot be made now.
   constructor(panel, ways) {
-    Object.assign(this, { panel, ways, outbox: null });
+    Object.assign(this, { panel, ways, outbox: null, shownReason: '' });
     this.state = el('span', { class: 'sa-saved', role: 'status', 'aria-live': 'polite' });
     this.conflict = el('div', { class: 'sa-conflict', role: 'alert', hidden: true });
   }
@@ -46,7 +46,7 @@ export class Keeping {
       prefix: key, clientId: uuid(), storage: localStorageOrNone(), noteStorage: globalThis.sessionStorage,
       seal: buildSeal(noteKey), send: this.ways.send, timers: window,
       listener: {
-        state: (name, pending) => this.showSaved(name, pending),
+        state: (name, pending, reason) => this.showSaved(name, pending, reason),
         acknowledged: (edit, state) => edit.image_id === this.panel.caseId && this.panel.adopt(state),
         refusing: () => this.ways.keepTyped?.(),
         refused: (edits, body) => this.outdated(edits, body),
@@ -56,12 +56,14 @@ export class Keeping {
     this.outbox.start();
   }
 
-  showSaved(state, pending) {
+  showSaved(state, pending, reason) {
     const changes = pending === 1 ? '1 change' : `${pending} changes`;
     const texts = {
       saved: 'Saved', saving: 'Saving …', retrying: `Not saved - retrying (${changes} kept in this browser)`,
       signed_out: `Not saved - sign in again (${changes} kept in this browser)`,
     };
+    if (reason !== this.shownReason) this.panel.say(reason, true);
+    this.shownReason = reason;
     this.state.dataset.state = state;
     this.state.textContent = texts[state];
     if (this.outbox?.isStorageBroken && pending) this.state.textContent += ' - this browser keeps nothing: do not close the page';

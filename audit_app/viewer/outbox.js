@@ -9,7 +9,7 @@ const RETRY_MS = [300, 800, 2000, 4000, 8000];
 
 export class Outbox {
   // send(edit) resolves to {status, body}; it rejects when there is no server.
-  // listener: {state(name, pending), acknowledged(edit, reading), refusing(edit), refused(edits, body),
+  // listener: {state(name, pending, reason), acknowledged(edit, reading), refusing(edit), refused(edits, body),
   // rejected(edit, body)}
   // seal: {close(text), open(sealed)}, both promises, or null.
   constructor({ prefix, clientId, storage, noteStorage, seal = null, send, listener, timers = globalThis }) {
@@ -18,6 +18,7 @@ export class Outbox {
     this.held = []; // refused as outdated; kept until the reader decides
     this.sequence = 0;
     this.failures = 0;
+    this.reason = ''; // of the last failure, where the server gave one
     this.isSending = false;
     this.isStorageBroken = false;
     this.isStarted = false;
@@ -111,8 +112,9 @@ export class Outbox {
     if (status === 200 && body?.ok === true) this.acknowledge(edit, body.reading);
     else if (status === 409) this.hold(edit, body);
     else if ([400, 403, 404, 413, 422].includes(status)) this.reject(edit, body);
-    else return this.retryLater(status === 401);
+    else return this.retryLater(status === 401, body?.message ?? '');
     this.failures = 0;
+    this.reason = '';
     this.announce();
     this.wakeWaiting();
     return this.pump();
@@ -151,17 +153,18 @@ export class Outbox {
     this.listener.rejected(edit, body);
   }
 
-  retryLater(isSignedOut) {
+  retryLater(isSignedOut, reason) {
     const wait = RETRY_MS[Math.min(this.failures, RETRY_MS.length - 1)];
     this.failures += 1;
     this.isSignedOut = isSignedOut;
+    this.reason = isSignedOut ? '' : reason;
     this.announce();
     this.timers.clearTimeout(this.timer);
     this.timer = this.timers.setTimeout(() => this.pump(), wait);
   }
 
   announce() {
-    this.listener.state(this.state(), this.queue.length);
+    this.listener.state(this.state(), this.queue.length, this.reason);
   }
 
   state() {

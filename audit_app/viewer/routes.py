@@ -1,7 +1,7 @@
 """The viewer's own routes: pixels and previews out, edits in, each with a real status code.
 
-Gradio's server functions answer null to every failure and cannot say who asks; these say
-200, 401, 403, 404, 409, 413 or 422. The page treats only ``{"ok": true}`` as an acknowledgement.
+Gradio's server functions answer null to every failure and cannot say who asks; these say 200, 401,
+403, 404, 409, 413, 422 or 503. The page treats only ``{"ok": true}`` as an acknowledgement.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Route
 
 from annotations.cases import parse_case
-from annotations.errors import AnnotationError, CaseHidden, ReadingLocked, StaleEdit, UnknownRecord
+from annotations.errors import (
+    AnnotationError,
+    CaseHidden,
+    DamagedWorkspace,
+    ReadingLocked,
+    StaleEdit,
+    StoreError,
+    UnknownRecord,
+)
 from annotations.records import Reading, Role
 from audit_app import study
 from audit_app.errors import sentence_for_page
@@ -210,7 +218,9 @@ def _answer(services: Services, action: Action, request: Request, body: Any) -> 
     except UnknownRecord as error:
         return _refuse(404, str(error))
     except AnnotationError as error:
-        return _refuse(422, sentence_for_page(error, services.workspace.root))
+        # When the store cannot take it, what was sent is not wrong: the page keeps it and retries.
+        status = 503 if isinstance(error, StoreError | DamagedWorkspace) else 422
+        return _refuse(status, sentence_for_page(error, services.workspace.root))
 
 
 def _acknowledge(reading: Reading, **more: Any) -> JSONResponse:

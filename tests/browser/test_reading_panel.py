@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -944,6 +946,25 @@ def test_a_network_cut_of_30_s_and_a_clock_set_back_lose_and_confuse_nothing(
         page.press("Control+z")
         page.saved()
         assert page.shown()[1] == [200, 201, 260, 281]  # one step back, not all since the clock
+
+
+def test_an_edit_that_the_database_cannot_take_now_is_kept_with_the_reason_until_it_can(
+    page: PanelPage,
+) -> None:
+    name = "film-43.png"
+    page.visit(name)
+    with closing(sqlite3.connect(page.server.workspace.database)) as other_user:
+        other_user.execute("BEGIN IMMEDIATE")
+        page.drag((50, 50), (100, 100))
+        state = page.page.locator(".sa-saved")
+        expect(state).to_have_attribute("data-state", "retrying", timeout=WAIT_MS)
+        said = page.page.locator(".sa-message")
+        expect(said).to_contain_text("another user of the database W/audit.sqlite")
+        assert page.shown() == [[50, 50, 100, 100]]
+        other_user.rollback()
+    page.saved()
+    expect(said).to_be_empty()
+    assert page.server.boxes(name) == [("Cardiomegaly", (50, 50, 100, 100))]
 
 
 def test_an_edit_whose_acknowledgement_was_lost_is_stored_once(page: PanelPage) -> None:

@@ -58,12 +58,12 @@ const until = async (condition) => { for (let i = 0; i < 400 && !condition(); i 
 const settled = () => new Promise((resolve) => { setTimeout(resolve, 5); });
 
 function setUp({ server = new Server(), storage = new Storage(), notes = new Storage(), clientId = 'client-a', seal = null } = {}) {
-  const seen = { states: [], acknowledged: [], refused: [], rejected: [] };
+  const seen = { states: [], reasons: [], acknowledged: [], refused: [], rejected: [] };
   const timers = new Timers();
   const outbox = new Outbox({
     prefix: 'p/', clientId, storage, noteStorage: notes, seal, timers, send: (edit) => server.send(edit),
     listener: {
-      state: (name, pending) => seen.states.push([name, pending]),
+      state: (name, pending, reason) => { seen.states.push([name, pending]); seen.reasons.push(reason); },
       acknowledged: (edit, reading) => seen.acknowledged.push([edit.sequence, reading.version]),
       refusing: (edit) => seen.refusing?.(edit),
       refused: (edits, body) => seen.refused.push([edits.map((edit) => edit.sequence), body]),
@@ -102,6 +102,20 @@ test('a server that is gone makes the state "retrying", and later everything is 
   await settled();
   assert.deepEqual(server.applied, ['client-a:1', 'client-a:2']);
   assert.equal(outbox.state(), 'saved');
+});
+
+test('what the server cannot keep now is kept here, with its reason, and sent again', async () => {
+  const { outbox, server, timers, seen } = setUp();
+  server.answerWith = { status: 503, body: { ok: false, message: 'the disk is full' } };
+  outbox.add('image', 0, put('a'));
+  await settled();
+  assert.deepEqual([seen.states.at(-1), seen.reasons.at(-1)], [['retrying', 1], 'the disk is full']);
+  assert.deepEqual(seen.rejected, []);
+  server.answerWith = null;
+  timers.fire();
+  await settled();
+  assert.deepEqual([seen.states.at(-1), seen.reasons.at(-1)], [['saved', 0], '']);
+  assert.deepEqual(server.applied, ['client-a:1']);
 });
 
 test('an edit whose acknowledgement was lost is not applied twice', async () => {

@@ -313,7 +313,7 @@ def test_what_the_database_refuses_names_the_workspaces_folder_in_the_log_only(
     read_only = (*connection._PRAGMAS, "PRAGMA query_only = ON")
     monkeypatch.setattr(connection, "_PRAGMAS", read_only)
     answer = send(place, put())
-    assert answer.status_code == 422
+    assert answer.status_code == 503
     assert "W/audit.sqlite may not be written" in answer.json()["message"]
     assert str(place.workspace.root) not in answer.text
     assert str(place.workspace.database) in caplog.text
