@@ -11,7 +11,7 @@ from pathlib import Path
 
 from audit_app.stop_request import stop_signal
 
-N_PROCESSES = 3000
+N_PROCESSES = 1500
 # Each process is asked in another microsecond after the one in which it begins to wait. One that
 # was asked and still waits is ended by its alarm.
 PROGRAM = f"""

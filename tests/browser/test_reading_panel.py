@@ -958,7 +958,7 @@ def test_an_edit_that_the_database_cannot_take_now_is_kept_with_the_reason_until
         page.drag((50, 50), (100, 100))
         state = page.page.locator(".sa-saved")
         expect(state).to_have_attribute("data-state", "retrying", timeout=WAIT_MS)
-        said = page.page.locator(".sa-message")
+        said = page.page.locator("#read-panel .sa-message")
         expect(said).to_contain_text("another user of the database W/audit.sqlite")
         assert page.shown() == [[50, 50, 100, 100]]
         other_user.rollback()
